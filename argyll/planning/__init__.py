@@ -1,0 +1,28 @@
+"""From goals, init and catalog to an immutable plan, and why a step is in or out."""
+
+from argyll.planning.cache import Planner
+from argyll.planning.errors import (
+    ChildInputUnreachable,
+    CircularFlow,
+    FlowTooDeep,
+    NoGoals,
+    PlanError,
+    UnknownGoals,
+)
+from argyll.model.match import MatchEvaluator, Verdict, combine, match_verdict
+from argyll.planning.planner import make_plan
+
+__all__ = [
+    "ChildInputUnreachable",
+    "CircularFlow",
+    "FlowTooDeep",
+    "MatchEvaluator",
+    "NoGoals",
+    "PlanError",
+    "Planner",
+    "UnknownGoals",
+    "Verdict",
+    "combine",
+    "make_plan",
+    "match_verdict",
+]

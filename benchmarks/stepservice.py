@@ -3,7 +3,7 @@
 It answers from the request alone and keeps counters, never state that an answer depends on.
     POST /s/{i}/{flow}           {"x{i-1}": n}  ->  {"x{i}": n + 1}
     POST /s/fan/{flow}/{item}    {"item": n}    ->  {"r": 2n}
-    POST /s/join/{flow}          {"r": [...]}   ->  {"sum": sum of r}
+    POST /s/join/{flow}          {"r": [{"item": n, "r": 2n}, ...]}  ->  {"sum": sum of every r}
     POST /reset?delay_ms=N       zero the counters, delay every answer    GET /stats    the counters
 """
 
@@ -93,7 +93,7 @@ def outputs(step: bytes, inputs: dict[str, JSON]) -> dict[str, JSON]:
     if step == b"fan":
         return {"r": 2 * int(inputs["item"])}
     if step == b"join":
-        return {"sum": sum(inputs["r"])}
+        return {"sum": sum(int(item["r"]) for item in inputs["r"])}
     number = int(step)
     return {f"x{number}": int(inputs[f"x{number - 1}"]) + 1}
 

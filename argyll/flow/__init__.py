@@ -1,0 +1,72 @@
+"""How a flow runs: a pure, deterministic machine. State and command in, events out; nothing here touches the world."""
+
+from argyll.flow.apply import apply
+from argyll.flow.commands import (
+    Advance,
+    Cancel,
+    Command,
+    Compensated,
+    CompensationFailed,
+    CompensationNotCompleted,
+    Fail,
+    GoalsBlocked,
+    MissingInputs,
+    NotCompleted,
+    Reclaim,
+    Succeed,
+    UnknownStep,
+    UnknownToken,
+    decide,
+    start,
+)
+from argyll.flow.effects import (
+    Call,
+    Compensate,
+    Effect,
+    StartChild,
+    TellParent,
+    child_outcome,
+    effects_of,
+    waiting_children,
+)
+from argyll.flow.env import Claim, Env, Evaluator, OverBudget, ScriptFailed
+from argyll.flow.transaction import NEVER, Transaction
+from argyll.flow.work import call_metadata, effective_inputs, with_meta
+
+__all__ = [
+    "NEVER",
+    "Advance",
+    "Call",
+    "Cancel",
+    "Claim",
+    "Command",
+    "Compensate",
+    "Compensated",
+    "CompensationFailed",
+    "CompensationNotCompleted",
+    "Effect",
+    "Env",
+    "Evaluator",
+    "Fail",
+    "GoalsBlocked",
+    "MissingInputs",
+    "NotCompleted",
+    "OverBudget",
+    "Reclaim",
+    "ScriptFailed",
+    "StartChild",
+    "Succeed",
+    "TellParent",
+    "Transaction",
+    "UnknownStep",
+    "UnknownToken",
+    "apply",
+    "call_metadata",
+    "child_outcome",
+    "decide",
+    "effective_inputs",
+    "effects_of",
+    "start",
+    "waiting_children",
+    "with_meta",
+]

@@ -1,5 +1,6 @@
 """From goals, init and catalog to an immutable plan, and why a step is in or out."""
 
+from argyll.model.match import MatchEvaluator, Verdict, combine, match_verdict
 from argyll.planning.cache import Planner
 from argyll.planning.errors import (
     ChildInputUnreachable,
@@ -9,7 +10,6 @@ from argyll.planning.errors import (
     PlanError,
     UnknownGoals,
 )
-from argyll.model.match import MatchEvaluator, Verdict, combine, match_verdict
 from argyll.planning.planner import make_plan
 
 __all__ = [

@@ -3,8 +3,8 @@
 from collections.abc import Mapping, Sequence
 
 from argyll.model.json import JSON
-from argyll.model.plan import Plan
 from argyll.model.match import MatchEvaluator
+from argyll.model.plan import Plan
 from argyll.planning.planner import Mode, StepGraph, init_from, make_plan
 
 PLAN_CACHE_ENTRIES = 1_024

@@ -12,11 +12,11 @@ from msgspec import UNSET
 
 from argyll.model.json import JSON
 from argyll.model.limits import MAX_PLAN_DEPTH
+from argyll.model.match import MatchEvaluator, Verdict, combine, match_verdict
 from argyll.model.plan import Edges, Excluded, Plan
 from argyll.model.step import Attribute, Step
 from argyll.planning.errors import ChildInputUnreachable, CircularFlow, FlowTooDeep, NoGoals, UnknownGoals
 from argyll.planning.init import UNKNOWN, Init, InitValues
-from argyll.model.match import MatchEvaluator, Verdict, combine, match_verdict
 
 Mode = Literal["strict", "preview"]
 

@@ -1,0 +1,205 @@
+"""Moves a flow as far as it goes without an answer from outside: the end of every command (decisions 19).
+
+One fixed point over verdicts, starts, claims and outcomes, in a stable order, each transition guarded by the current
+status. No history leaves a flow active with nothing that could still move it.
+"""
+
+from argyll.flow.env import ScriptFailed
+from argyll.flow.inputs import Outlook, collect_inputs, match_results, outlook, required_outlook, supply
+from argyll.flow.outcomes import (
+    cancel_waiting,
+    close_step_if_done,
+    complete_step,
+    restart_due_compensations,
+)
+from argyll.flow.transaction import NEVER, Transaction
+from argyll.flow.work import TooManyWorkItems, claim_work, expand
+from argyll.model import events as ev
+from argyll.model.flow import (
+    REASON_MATCH,
+    REASON_NOT_NEEDED,
+    REASON_PREDICATE,
+    REASON_UNREACHABLE,
+    STEP_TERMINAL,
+)
+
+
+def advance(tx: Transaction) -> None:
+    """Bring the flow to its next standstill."""
+    flow = tx.flow
+    while flow.status == "active":
+        _settle(tx)
+        if flow.status != "active" or not _run_claims(tx):
+            break
+    if flow.status != "active":
+        _wind_down(tx)
+    _look_after_compensations(tx)
+    if flow.status != "active" and not flow.deactivated_at and not flow.unsettled:
+        tx.emit(ev.FlowDeactivated(flow.id, flow.status))
+
+
+def _settle(tx: Transaction) -> None:
+    """Close what cannot or need not run, decide the outcome, start what can; again until nothing changes."""
+    while True:
+        _close_impossible(tx)
+        if _fail_flow(tx):
+            return
+        _skip_unneeded(tx)
+        if _complete_flow(tx) or not _start_ready(tx):
+            return
+
+
+def _close_impossible(tx: Transaction) -> None:
+    """Skip or fail pending steps that can never start. One pass is enough: providers come before consumers."""
+    for step_id in list(tx.flow.pending):
+        step = tx.step(step_id)
+        try:
+            expected = required_outlook(tx, step_id, step)
+        except ScriptFailed as error:
+            _fail_pending(tx, step_id, f"match evaluation failed: {error}")
+            continue
+        if expected.kind == "pruned":
+            inputs = collect_inputs(tx, step_id, step, None)
+            tx.emit(ev.StepSkipped(tx.flow.id, step_id, REASON_MATCH, inputs, list(expected.unsatisfied)))
+        elif expected.kind == "unreachable":
+            _fail_pending(tx, step_id, REASON_UNREACHABLE, expected)
+
+
+def _fail_pending(tx: Transaction, step_id: str, error: str, expected: Outlook | None = None) -> None:
+    try:
+        inputs = collect_inputs(tx, step_id, tx.step(step_id), None)
+    except ScriptFailed:
+        inputs = {}
+    unsatisfied = list(expected.unsatisfied) if expected is not None else []
+    tx.emit(ev.StepFailed(tx.flow.id, step_id, error, inputs, unsatisfied))
+
+
+def _skip_unneeded(tx: Transaction) -> None:
+    """Skip pending steps whose outputs nobody will read. One pass is enough: consumers are looked at first."""
+    flow = tx.flow
+    goals = flow.plan.goals
+    for step_id in reversed(list(flow.pending)):
+        if step_id not in goals and not _is_needed(tx, step_id):
+            tx.emit(ev.StepSkipped(flow.id, step_id, REASON_NOT_NEEDED))
+
+
+def _is_needed(tx: Transaction, step_id: str) -> bool:
+    return any(
+        consumer in tx.flow.pending and _wants_more(tx, consumer, name)
+        for name in tx.step(step_id).outputs
+        for consumer in tx.flow.plan.consumers(name)
+    )
+
+
+def _wants_more(tx: Transaction, consumer: str, name: str) -> bool:
+    """Whether a pending step could still use another value of an input (execution.md 5.8)."""
+    spec = tx.step(consumer).attributes[name]
+    if spec.collect == "first":
+        return not any(match_results(tx, consumer, name, spec)) if spec.match else name not in tx.flow.attributes
+    return spec.collect != "all" or not supply(tx.flow, name).broken
+
+
+def _start_ready(tx: Transaction) -> bool:
+    """Start every pending step that can. True when the flow has to be looked at again."""
+    changed = False
+    for step_id in list(tx.flow.pending):
+        try:
+            expected = outlook(tx, step_id, tx.step(step_id))
+        except ScriptFailed as error:
+            _fail_pending(tx, step_id, f"match evaluation failed: {error}")
+            return True
+        if expected.kind == "ready":
+            _start(tx, step_id, expected.anchor)
+            changed = True
+        elif expected.recheck_at != NEVER:
+            tx.wake(expected.recheck_at)
+    return changed
+
+
+def _start(tx: Transaction, step_id: str, anchor: int) -> None:
+    flow, step = tx.flow, tx.step(step_id)
+    inputs = collect_inputs(tx, step_id, step, anchor)
+    if step.predicate is not None:
+        try:
+            wanted = tx.env.evaluator.predicate(step, inputs)
+        except ScriptFailed as error:
+            tx.emit(ev.StepFailed(flow.id, step_id, f"predicate evaluation failed: {error}", inputs))
+            return
+        if not wanted:
+            tx.emit(ev.StepSkipped(flow.id, step_id, REASON_PREDICATE, inputs))
+            return
+    try:
+        items = expand(step, inputs)
+    except TooManyWorkItems as error:
+        tx.emit(ev.StepFailed(flow.id, step_id, str(error), inputs))
+        return
+    tx.emit(ev.StepStarted(flow.id, step_id, inputs, {tx.env.new_token(): item for item in items}))
+    if not items:
+        complete_step(tx, step_id)
+
+
+def _run_claims(tx: Transaction) -> bool:
+    """Claim work of every running step. True when a step ended by it, so that verdicts may have changed."""
+    ended = False
+    for step_id in list(tx.flow.running):
+        execution = tx.flow.executions[step_id]
+        if (execution.ready or execution.waiting) and claim_work(tx, step_id):
+            close_step_if_done(tx, step_id)
+            ended = ended or execution.status != "active"
+    return ended
+
+
+def _fail_flow(tx: Transaction) -> bool:
+    """End the flow as failed when a goal failed, or when the gates pruned every goal (decisions 20)."""
+    flow = tx.flow
+    goals = [flow.executions[goal] for goal in flow.plan.goals if goal in flow.executions]
+    if any(goal.status == "failed" for goal in goals):
+        tx.emit(ev.FlowFailed(flow.id, _failure(tx)))
+        return True
+    if goals and len(goals) == len(flow.plan.goals) and all(_is_pruned(goal.status, goal.error) for goal in goals):
+        tx.emit(ev.FlowFailed(flow.id, "flow failed"))
+        return True
+    return False
+
+
+def _is_pruned(status: str, reason: str) -> bool:
+    return status == "skipped" and reason == REASON_MATCH
+
+
+def _failure(tx: Transaction) -> str:
+    """The text of a failed flow: the first step, providers first, that failed of itself."""
+    failed = [(s, e) for s, e in tx.flow.executions.items() if e.status == "failed"]
+    step_id, execution = next(((s, e) for s, e in failed if e.error != REASON_UNREACHABLE), failed[0])
+    return f"step {step_id} failed: {execution.error}"
+
+
+def _complete_flow(tx: Transaction) -> bool:
+    """End the flow as completed when every goal is done; a goal that init satisfied counts as done."""
+    flow = tx.flow
+    goals = [goal for goal in flow.plan.goals if goal in flow.executions]
+    if any(flow.executions[goal].status not in STEP_TERMINAL for goal in goals):
+        return False
+    result = {name: value for goal in goals for name, value in (flow.executions[goal].outputs or {}).items()}
+    tx.emit(ev.FlowCompleted(flow.id, result))
+    return True
+
+
+def _wind_down(tx: Transaction) -> None:
+    """The flow has ended: work that waits never runs, and steps left with nothing running are closed."""
+    for step_id in list(tx.flow.running):
+        execution = tx.flow.executions[step_id]
+        cancel_waiting(tx, step_id)
+        if execution.status == "active" and not execution.open:
+            close_step_if_done(tx, step_id)
+
+
+def _look_after_compensations(tx: Transaction) -> None:
+    for step_id, execution in tx.flow.executions.items():
+        if execution.compensating:
+            restart_due_compensations(tx, step_id)
+
+
+def cancel(tx: Transaction) -> None:
+    """End an active flow as failed on somebody's word (decisions 31)."""
+    if tx.flow.status == "active":
+        tx.emit(ev.FlowFailed(tx.flow.id, "cancelled"))

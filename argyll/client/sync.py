@@ -1,0 +1,312 @@
+"""The engine's API for programs without asyncio: the methods of `AsyncClient`, blocking.
+
+Each call opens its own connection, so one client may be shared by threads. Never call it from a running event loop.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import http.client
+import random
+import time
+from typing import TYPE_CHECKING, Self
+from urllib.parse import urlsplit
+
+from argyll.client import calls
+from argyll.client.api import DEFAULT_URL, AsyncClient, answered, oversize
+from argyll.client.errors import ClientError, Unreachable
+from argyll.client.retry import RetryPolicy
+
+if TYPE_CHECKING:
+    import ssl
+    from collections.abc import Callable, Iterator, Mapping, Sequence
+
+    from argyll.client.positions import Change
+    from argyll.model.json import JSON
+
+
+class Client:
+    """A blocking client of one engine. Parameters, answers and errors are those of `AsyncClient`.
+
+    `timeout_s` bounds connecting, and each wait for bytes, of one attempt.
+    """
+
+    def __init__(
+        self,
+        base_url: str = DEFAULT_URL,
+        token: str | None = None,
+        timeout_s: float = 30.0,
+        *,
+        retry: RetryPolicy | None = None,
+        tls: ssl.SSLContext | None = None,
+        sleep: Callable[[float], None] = time.sleep,
+        entropy: Callable[[], float] = random.random,
+    ) -> None:
+        self.base_url = calls.normal_base_url(base_url)
+        self._token = token
+        self._timeout_s = timeout_s
+        self._retry = retry or RetryPolicy()
+        self._tls = tls
+        self._sleep = sleep
+        self._entropy = entropy
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Nothing stays open between calls; here so that both clients are used alike."""
+
+    # The engine
+
+    def health(self) -> dict[str, JSON]:
+        """Liveness of the node: `{service, status, details}`."""
+        return self._send(calls.health())
+
+    def ready(self) -> dict[str, JSON]:
+        """Raises `Unavailable` while the node cannot serve."""
+        return self._send(calls.ready())
+
+    def engine(self) -> dict[str, JSON]:
+        """Catalog and health together: `{last_updated, steps, attributes, health}`."""
+        return self._send(calls.engine())
+
+    def cluster(self) -> dict[str, JSON]:
+        """Every node's view of step health: `{last_updated, nodes}`."""
+        return self._send(calls.cluster())
+
+    def cluster_events(self, start: int = 0) -> Iterator[dict[str, JSON]]:
+        """The cluster's history from sequence `start` on."""
+        return self._events(calls.cluster_events, start)
+
+    def step_health(self) -> dict[str, JSON]:
+        """Health of every step on every node, `unknown` where a node has not reported."""
+        return self._send(calls.step_health())
+
+    def health_of(self, step_id: str) -> dict[str, JSON]:
+        """Health of one step over all nodes, the worst first: `{status, error?}`."""
+        return self._send(calls.health_of(step_id))
+
+    # The catalog
+
+    def catalog(self) -> dict[str, JSON]:
+        """`{last_updated, steps, attributes}`."""
+        return self._send(calls.catalog())
+
+    def catalog_events(self, start: int = 0) -> Iterator[dict[str, JSON]]:
+        """The catalog's history from sequence `start` on."""
+        return self._events(calls.catalog_events, start)
+
+    def steps(self) -> list[dict[str, JSON]]:
+        """Every step of the catalog."""
+        return self._send(calls.steps()).get("steps") or []
+
+    def step(self, step_id: str) -> dict[str, JSON]:
+        return self._send(calls.step(step_id))
+
+    def register(self, definition: Mapping[str, JSON]) -> dict[str, JSON]:
+        """Adds a step: `{step, message}`. The same content again is fine; other content under the id is a `Conflict`."""
+        return self._send(calls.register(definition))
+
+    def update(self, definition: Mapping[str, JSON]) -> dict[str, JSON]:
+        """Replaces the step of the same id: `{step, message}`. Running flows keep the old one."""
+        return self._send(calls.update(definition))
+
+    def unregister(self, step_id: str) -> dict[str, JSON]:
+        return self._send(calls.unregister(step_id))
+
+    def apply_catalog(
+        self,
+        steps: Sequence[Mapping[str, JSON]],
+        *,
+        owner: str,
+        revision: str | None = None,
+        expected_sequence: int | None = None,
+        dry_run: bool = False,
+    ) -> dict[str, JSON]:
+        """Makes `steps` the whole of what `owner` has in the catalog; see `AsyncClient.apply_catalog`."""
+        return self._send(
+            calls.apply_catalog(
+                steps, owner=owner, revision=revision, expected_sequence=expected_sequence, dry_run=dry_run
+            )
+        )
+
+    # Plans and flows
+
+    def plan(self, goals: calls.Ids, init: Mapping[str, JSON] | None = None) -> dict[str, JSON]:
+        """What a flow with these goals and init would run; nothing is started."""
+        return self._send(calls.plan(goals, init))
+
+    def start(
+        self,
+        flow_id: str,
+        goals: calls.Ids,
+        init: Mapping[str, JSON] | None = None,
+        labels: Mapping[str, str] | None = None,
+    ) -> str:
+        """Starts a flow and returns its id as the engine spells it; see `AsyncClient.start`."""
+        return self._send(calls.start(flow_id, goals, init, labels))["flow_id"]
+
+    def start_and_wait(
+        self,
+        flow_id: str,
+        goals: calls.Ids,
+        init: Mapping[str, JSON] | None = None,
+        labels: Mapping[str, str] | None = None,
+        *,
+        timeout_s: float = 60.0,
+    ) -> dict[str, JSON]:
+        """Starts a flow and returns its state once it is completed or failed. Raises `FlowTimeout`."""
+        return self.wait(self.start(flow_id, goals, init, labels), timeout_s=timeout_s)
+
+    def wait(self, flow_id: str, *, timeout_s: float = 60.0) -> dict[str, JSON]:
+        """The state of a flow once it is completed or failed. Raises `FlowTimeout`; `NotFound` for an unknown id."""
+
+        async def waiting() -> dict[str, JSON]:
+            async with self._async_twin() as client:
+                return await client.wait(flow_id, timeout_s=timeout_s)
+
+        with asyncio.Runner() as runner:
+            return runner.run(waiting())
+
+    def flow(self, flow_id: str) -> dict[str, JSON]:
+        """The whole state of a flow."""
+        return self._send(calls.flow(flow_id))
+
+    def status(self, flow_id: str) -> str:
+        """`active` until everything of the flow has settled, then `completed` or `failed`."""
+        return self._send(calls.status(flow_id))["status"]
+
+    def cancel(self, flow_id: str) -> dict[str, JSON]:
+        """No new steps start, pending work is cancelled, the flow fails with "cancelled"."""
+        return self._send(calls.cancel(flow_id))
+
+    def events(self, flow_id: str, start: int = 0) -> Iterator[dict[str, JSON]]:
+        """A flow's history from sequence `start` on, read in pages."""
+        return self._events(lambda at: calls.flow_events(flow_id, at), start)
+
+    def flows(
+        self,
+        *,
+        id_prefix: str | None = None,
+        labels: Mapping[str, str] | None = None,
+        statuses: Sequence[str] | None = None,
+        sort: str = "recent_desc",
+        page_size: int = calls.FLOW_PAGE_SIZE,
+    ) -> Iterator[dict[str, JSON]]:
+        """Summaries `{id, status, timestamp, labels?, error?}` of the flows that match, read in pages."""
+        cursor: str | None = None
+        while True:
+            page = self.flows_page(
+                id_prefix=id_prefix, labels=labels, statuses=statuses, sort=sort, limit=page_size, cursor=cursor
+            )
+            yield from page["flows"]
+            cursor = page.get("next_cursor")
+            if cursor is None:
+                return
+
+    def flows_page(
+        self,
+        *,
+        id_prefix: str | None = None,
+        labels: Mapping[str, str] | None = None,
+        statuses: Sequence[str] | None = None,
+        sort: str = "recent_desc",
+        limit: int = calls.FLOW_PAGE_SIZE,
+        cursor: str | None = None,
+    ) -> dict[str, JSON]:
+        """One page: `{flows, count, total?, has_more?, next_cursor?}`."""
+        return self._send(
+            calls.flows_page(
+                id_prefix=id_prefix, labels=labels, statuses=statuses, sort=sort, limit=limit, cursor=cursor
+            )
+        )
+
+    # Watching
+
+    def watch(
+        self,
+        *aggregate_ids: Sequence[str],
+        event_types: Sequence[str] | None = None,
+        from_sequence: int | None = None,
+        include_state: bool = False,
+        on_connection: Callable[[bool], None] | None = None,
+    ) -> Iterator[Change]:
+        """Changes as they are committed; see `AsyncClient.watch`.
+
+        The connection is served only while the caller waits for the next change. One who dawdles may find it closed by
+        the engine: the watch then resumes by sequence.
+        """
+        with asyncio.Runner() as runner:
+            client = self._async_twin()
+            changes = client.watch(
+                *aggregate_ids,
+                event_types=event_types,
+                from_sequence=from_sequence,
+                include_state=include_state,
+                on_connection=on_connection,
+            )
+
+            async def following() -> Change:
+                return await anext(changes)
+
+            try:
+                while True:
+                    yield runner.run(following())
+            finally:
+                runner.run(client.close())
+
+    # Sending
+
+    def _async_twin(self) -> AsyncClient:
+        return AsyncClient(self.base_url, self._token, self._timeout_s, retry=self._retry, tls=self._tls)
+
+    def _events(self, page_at: Callable[[int], calls.Call], start: int) -> Iterator[dict[str, JSON]]:
+        while True:
+            events = calls.new_events(self._send(page_at(start)), start)
+            if not events:
+                return
+            yield from events
+            start = events[-1]["sequence"] + 1
+
+    def _send(self, call: calls.Call) -> dict[str, JSON]:
+        failures = 0
+        payload = call.payload()
+        while True:
+            try:
+                return self._attempt(call, payload)
+            except ClientError as failure:
+                failures += 1
+                delay_s = self._retry.delay_s(failure, failures, repeatable=call.repeatable, entropy=self._entropy)
+                if delay_s is None:
+                    raise
+                self._sleep(delay_s)
+
+    def _attempt(self, call: calls.Call, payload: bytes | None) -> dict[str, JSON]:
+        url = self.base_url + call.path
+        connection = self._connection()
+        try:
+            try:
+                connection.connect()
+            except OSError as problem:
+                raise Unreachable(call.method, url, str(problem), sent=False) from problem
+            headers = calls.request_headers(self._token, has_body=payload is not None)
+            connection.request(call.method, urlsplit(self.base_url).path + call.path, payload, headers)
+            response = connection.getresponse()
+            body = response.read(calls.MAX_ANSWER_BYTES + 1)
+            if len(body) > calls.MAX_ANSWER_BYTES:
+                raise oversize(call.method, url)
+            return answered(call, url, response.status, response.headers.get("Retry-After"), body)
+        except (OSError, http.client.HTTPException) as problem:
+            raise Unreachable(call.method, url, str(problem) or type(problem).__name__, sent=True) from problem
+        finally:
+            connection.close()
+
+    def _connection(self) -> http.client.HTTPConnection:
+        parts = urlsplit(self.base_url)
+        host = parts.hostname or ""
+        if parts.scheme == "https":
+            return http.client.HTTPSConnection(host, parts.port, timeout=self._timeout_s, context=self._tls)
+        return http.client.HTTPConnection(host, parts.port, timeout=self._timeout_s)

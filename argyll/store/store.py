@@ -1,0 +1,296 @@
+"""The store: appends with an expected sequence, histories, snapshots, the flow list, over a replicated log.
+
+It orders nothing itself (the log does) and decides nothing about flows (the engine does). All methods belong to the
+event loop the store was opened on.
+"""
+
+import asyncio
+from collections.abc import Callable
+from contextlib import suppress
+from pathlib import Path
+from struct import Struct
+
+from argyll.store.directory import DataDirectory
+from argyll.store.embedded import EmbeddedLog
+from argyll.store.errors import Conflict, EntryTooLarge, StoreError, StoreFailed
+from argyll.store.flows import FlowPage, FlowQuery
+from argyll.store.log import LogStatus, ReplicatedLog
+from argyll.store.memory import MemoryLog
+from argyll.store.records import Aggregate, Append, Committed, Record, StoreOptions, check_append, prepare
+from argyll.store.state import State
+
+READ_PAGE = 2_000
+"""Events that `Store.events` reads between two turns of the loop."""
+_COMMAND_ID = Struct(">8sQ")
+
+
+class _Lane:
+    """The appends of one aggregate in flight, each built on the one before."""
+
+    __slots__ = ("in_flight", "last_command", "next_sequence", "refused")
+
+    def __init__(self, next_sequence: int) -> None:
+        self.next_sequence = next_sequence
+        self.last_command: bytes | None = None
+        self.in_flight = 0
+        self.refused: list[tuple[int, asyncio.Future[int]]] | None = None
+        """Once one append is refused, so is every later one until its maker had the chance to learn of it: what was
+        decided on top of a refused append must not pass because a stranger's append gave it the right sequence."""
+
+
+class Store:
+    """One node's store. Open it with `Store.open`, or `Store.in_memory` for tests."""
+
+    def __init__(
+        self, state: State, log: ReplicatedLog, options: StoreOptions, directory: DataDirectory | None
+    ) -> None:
+        self._state = state
+        self._log = log
+        self._options = options
+        self._directory = directory
+        self._loop = asyncio.get_running_loop()
+        self._session = options.new_session()
+        self._commands = 0
+        self._lanes: dict[Aggregate, _Lane] = {}
+        self._listeners: list[Callable[[Committed], None]] = []
+        self._flush_timer: asyncio.TimerHandle | None = None
+        self._flush_soon = False
+        self._checkpointing: asyncio.Future[None] | None = None
+        self._closed = False
+        state.on_applied = self._on_applied
+
+    @classmethod
+    async def open(cls, directory: Path, *, options: StoreOptions | None = None) -> "Store":
+        """Open or create a store and replay its log.
+
+        Raises `DirectoryLocked`, `NewerFormat`, `NotAStore`, `DamagedLog`, `DamagedState`, `UnreadableEntry` (all
+        `OpenError`), `StoreFailed`, OSError.
+        """
+        options = options or StoreOptions()
+        held = DataDirectory.open(directory, now_us=options.now_us())
+        try:
+            state = State(held.state_file, options)
+            try:
+                log = await EmbeddedLog.open(held.log_directory, state, options)
+                return cls(state, log, options, held)
+            except BaseException:
+                with suppress(StoreError):
+                    state.close()
+                raise
+        except BaseException:
+            held.close()
+            raise
+
+    @classmethod
+    async def in_memory(cls, *, options: StoreOptions | None = None) -> "Store":
+        """A store that keeps nothing beyond the process."""
+        options = options or StoreOptions()
+        state = State(None, options)
+        return cls(state, MemoryLog(state), options, None)
+
+    def append(self, append: Append) -> asyncio.Future[int]:
+        """Append a batch; the future gives the aggregate's new next sequence once it is durable and applied here.
+
+        May be called many times in one turn of the loop. Fails with `Conflict`, `EntryTooLarge`, `Overloaded`,
+        `StoreClosed` (not recorded), `StoreFailed`, `OutcomeUnknown` (see there). After a failure, every append made
+        on top of it before its maker could see the failure fails with `Conflict` too. Raises ValueError for an append
+        that is wrong in itself.
+        """
+        check_append(append)
+        aggregate = append.aggregate
+        lane = self._lanes.get(aggregate)
+        if lane is None:
+            lane = self._lanes[aggregate] = _Lane(self._state.next_sequence(aggregate))
+        if lane.refused is not None or append.expected_sequence != lane.next_sequence:
+            return self._refuse(aggregate, lane, append.expected_sequence)
+        command, prepared = prepare(append, lane.last_command)
+        if len(command) > self._options.max_append_bytes:
+            return self._reject(aggregate, lane, len(command))
+        self._commands += 1
+        command_id = _COMMAND_ID.pack(self._session, self._commands)
+        future = self._log.propose(command, command_id=command_id, context=prepared)
+        lane.next_sequence += prepared.count
+        lane.last_command = command_id
+        lane.in_flight += 1
+        future.add_done_callback(lambda done: self._settle(aggregate, lane, done))
+        return future
+
+    def listen(self, callback: Callable[[Committed], None]) -> None:
+        """Call back for every append applied from now on: on the loop, in log order, once each, before its future."""
+        self._listeners.append(callback)
+
+    def next_sequence(self, aggregate: Aggregate) -> int:
+        """The next sequence of what is committed and applied here; 0 for an unknown aggregate."""
+        return self._state.next_sequence(aggregate)
+
+    async def events(self, aggregate: Aggregate, start: int = 0, limit: int | None = None) -> list[Record]:
+        """Events from sequence `start` on, at most `limit`, read in pages so that the loop keeps turning."""
+        records: list[Record] = []
+        wanted = self._state.next_sequence(aggregate) - start if limit is None else limit
+        while wanted > 0:
+            page = self._state.events(aggregate, start + len(records), min(READ_PAGE, wanted))
+            records += page
+            wanted -= len(page)
+            if len(page) < READ_PAGE:
+                break
+            await asyncio.sleep(0)
+        return records
+
+    def read_events(self, aggregate: Aggregate, start: int = 0, limit: int | None = None) -> list[Record]:
+        """As `events`, at once: for histories short enough to read in one turn of the loop."""
+        return self._state.events(aggregate, start, limit)
+
+    def snapshot(self, aggregate: Aggregate) -> tuple[int, bytes] | None:
+        """The newest snapshot saved on this node and the next sequence at which it was taken."""
+        return self._state.snapshot(aggregate)
+
+    def save_snapshot(self, aggregate: Aggregate, sequence: int, data: bytes) -> None:
+        """Keep a snapshot on this node unless a newer one is kept. Raises ValueError for one ahead of the history."""
+        self._state.save_snapshot(aggregate, sequence, data)
+        self._schedule_flush()
+
+    def query_flows(self, query: FlowQuery) -> FlowPage:
+        """A page of the root flows. Raises `InvalidCursor`; ValueError for a limit out of range."""
+        self._state.flush()
+        return self._state.flows.query(query)
+
+    def flow_status(self, flow_id: str) -> str | None:
+        """A flow's indexed status, child flows too; None for a flow never indexed."""
+        return self._state.flows.status(flow_id)
+
+    def active_flows(self) -> list[str]:
+        """Ids of all active flows, child flows too, in id order."""
+        self._state.flush()
+        return self._state.flows.active()
+
+    def status(self) -> LogStatus:
+        """The log as operators see it."""
+        return self._log.status()
+
+    async def read_barrier(self, timeout_ms: int) -> int:
+        """Wait until reads here see everything acknowledged anywhere before this call; gives the log index reached."""
+        return await self._log.read_barrier(timeout_ms)
+
+    async def wait_applied(self, index: int, timeout_ms: int) -> None:
+        """Wait until this node has applied a log index. Raises `BarrierTimeout`."""
+        await self._log.wait_applied(index, timeout_ms)
+
+    async def transfer_leadership(self, to: str | None = None) -> None:
+        """Hand leadership to another node. Raises `NoOtherNode`."""
+        await self._log.transfer_leadership(to)
+
+    async def close(self) -> None:
+        """Finish the appends in flight, write everything out, release the directory. Safe to call twice."""
+        await self._log.close()
+        if self._closed:
+            return
+        self._closed = True
+        if self._flush_timer is not None:
+            self._flush_timer.cancel()
+        if self._checkpointing is not None:
+            await asyncio.wait([self._checkpointing])
+        try:
+            self._state.close()
+        finally:
+            if self._directory is not None:
+                self._directory.close()
+
+    def _refuse(self, aggregate: Aggregate, lane: _Lane, expected: int) -> asyncio.Future[int]:
+        """A conflict, told once the appends in flight are applied, so that a reload sees what it lost against."""
+        future: asyncio.Future[int] = self._loop.create_future()
+        if lane.refused is None:
+            lane.refused = []
+            if not lane.in_flight:
+                self._loop.call_soon(self._release_refused, aggregate, lane)
+        lane.refused.append((expected, future))
+        return future
+
+    def _reject(self, aggregate: Aggregate, lane: _Lane, size: int) -> asyncio.Future[int]:
+        future: asyncio.Future[int] = self._loop.create_future()
+        future.set_exception(EntryTooLarge(aggregate, size, self._options.max_append_bytes))
+        if not lane.in_flight:
+            self._loop.call_soon(self._release_refused, aggregate, lane)
+        lane.refused = []
+        return future
+
+    def _settle(self, aggregate: Aggregate, lane: _Lane, done: asyncio.Future[int]) -> None:
+        lane.in_flight -= 1
+        if lane.refused is None and (done.cancelled() or done.exception() is not None):
+            lane.refused = []
+        if lane.in_flight:
+            return
+        if lane.refused is None:
+            del self._lanes[aggregate]
+        else:
+            self._release_refused(aggregate, lane)
+
+    def _release_refused(self, aggregate: Aggregate, lane: _Lane) -> None:
+        """Tell the refused; the lane opens again when nobody new was refused while they could not know."""
+        refused, lane.refused = lane.refused, []
+        actual = self._state.next_sequence(aggregate)
+        for expected, future in refused or ():
+            if not future.done():
+                future.set_exception(Conflict(aggregate, expected, actual))
+        self._loop.call_soon(self._reopen, aggregate, lane)
+
+    def _reopen(self, aggregate: Aggregate, lane: _Lane) -> None:
+        if lane.refused:
+            self._release_refused(aggregate, lane)
+        else:
+            del self._lanes[aggregate]
+
+    def _on_applied(self, committed: list[Committed]) -> None:
+        self._schedule_flush()
+        for notice in committed:
+            for listener in self._listeners:
+                try:
+                    listener(notice)
+                except Exception as error:  # noqa: BLE001 - one listener's fault must not undo a commit or starve the others
+                    message = f"a commit listener failed on {notice.aggregate}"
+                    self._loop.call_exception_handler({"message": message, "exception": error})
+
+    def _schedule_flush(self) -> None:
+        if self._state.waiting_appends >= self._options.flush_appends and self._checkpointing is None:
+            if not self._flush_soon:
+                self._flush_soon = True
+                self._loop.call_soon(self._flush_slice)
+        elif self._flush_timer is None:
+            self._flush_timer = self._loop.call_later(self._options.flush_delay_ms / 1000, self._flush_rest)
+
+    def _flush_rest(self) -> None:
+        self._flush_timer = None
+        self._flush_slice()
+
+    def _flush_slice(self) -> None:
+        """Write some rows and leave the rest to later turns: a slice is short, a backlog is not."""
+        self._flush_soon = False
+        if self._closed:
+            return
+        # A failure is not lost: the state keeps it and refuses the next entry with it.
+        with suppress(StoreFailed):
+            self._state.flush(self._options.flush_appends)
+            if self._state.bytes_since_checkpoint >= self._options.checkpoint_bytes:
+                self._start_checkpoint()
+            if self._state.has_waiting:
+                self._schedule_flush()
+
+    def _start_checkpoint(self) -> None:
+        """Sync the database in a thread; row writing rests meanwhile, or SQLite's log would never be reused."""
+        if self._checkpointing is None and self._directory is not None:
+            self._state.bytes_since_checkpoint = 0
+            applied = self._state.applied_index
+            self._checkpointing = self._loop.run_in_executor(None, self._state.checkpoint)
+            self._checkpointing.add_done_callback(lambda done: self._checkpointed(applied, done))
+
+    def _checkpointed(self, applied: int, done: asyncio.Future[None]) -> None:
+        self._checkpointing = None
+        if done.cancelled():
+            return
+        error = done.exception()
+        if error is not None:
+            message = "the checkpoint of state.db failed; the log keeps what it covers and the next one tries again"
+            self._loop.call_exception_handler({"message": message, "exception": error})
+            return
+        self._log.release(applied)
+        if self._state.has_waiting:
+            self._schedule_flush()

@@ -123,11 +123,15 @@ class RawEdge(HttpServerProtocol):
 
 
 async def serve_raw(floor: Floor, streams: Streams, port: int) -> None:
+    """Serve with `RawEdge` until cancelled."""
     loop = asyncio.get_running_loop()
-    await loop.create_server(lambda: RawEdge(floor, streams), LOOPBACK, port, backlog=LISTEN_BACKLOG)
+    server = await loop.create_server(lambda: RawEdge(floor, streams), LOOPBACK, port, backlog=LISTEN_BACKLOG)
+    await server.serve_forever()
 
 
 async def serve_aiohttp(floor: Floor, streams: Streams, port: int) -> None:
+    """Serve with an aiohttp application until cancelled."""
+
     async def http(request: web.Request) -> web.Response:
         answered: asyncio.Future[tuple[bytes, bytes]] = asyncio.get_running_loop().create_future()
 
@@ -156,7 +160,11 @@ async def serve_aiohttp(floor: Floor, streams: Streams, port: int) -> None:
     application.router.add_route("*", "/{path:.*}", http)
     runner = web.AppRunner(application, access_log=None)
     await runner.setup()
-    await web.TCPSite(runner, LOOPBACK, port, backlog=LISTEN_BACKLOG).start()
+    try:
+        await web.TCPSite(runner, LOOPBACK, port, backlog=LISTEN_BACKLOG).start()
+        await asyncio.Event().wait()
+    finally:
+        await runner.cleanup()
 
 
 class RawStepCaller:
@@ -179,6 +187,9 @@ class RawStepCaller:
             self._floor.complete(flow, step, token, decode(body))
 
         self._pool.send(request, answered)
+
+    async def close(self) -> None:
+        self._pool.close()
 
 
 class AiohttpStepCaller:
@@ -207,6 +218,9 @@ class AiohttpStepCaller:
         _require_ok(response.status, body, url)
         self._floor.complete(flow, step, token, decode(body))
 
+    async def close(self) -> None:
+        await self._session.close()
+
 
 def _url(step: Step, inputs: Values) -> str:
     assert step.http is not None, f"step {step.id} has neither http nor script"
@@ -219,22 +233,25 @@ def _require_ok(status: int, body: bytes, url: str) -> None:
         raise RuntimeError(f"{url}: {reason}: {body[:200]!r}")
 
 
+async def serve(port: int, step_port: int, log_file: Path, edge: str, step_client: str) -> None:
+    """Serve on the loopback until cancelled. `edge` and `step_client` are of `VARIANTS`."""
+    streams = Streams()
+    log = FusedLog(log_file)
+    floor = Floor(log, streams.publish, streams.watched)
+    caller: StepCaller = RawStepCaller(floor, step_port) if step_client == "raw" else AiohttpStepCaller(floor)
+    floor.caller = caller
+    try:
+        await (serve_raw if edge == "raw" else serve_aiohttp)(floor, streams, port)
+    finally:
+        await caller.close()
+        log.close()
+
+
 def settle_garbage_collection() -> None:
     """Keep the collector from walking what start-up made, and from running every few hundred events."""
     gc.collect()
     gc.freeze()
     gc.set_threshold(100_000, 50, 100)
-
-
-async def serve(port: int, step_port: int, log_file: Path, edge: str, step_client: str) -> None:
-    """Serve on the loopback until cancelled. `edge` and `step_client` are of `VARIANTS`."""
-    streams = Streams()
-    floor = Floor(FusedLog(log_file), streams.publish, streams.watched)
-    caller: StepCaller = RawStepCaller(floor, step_port) if step_client == "raw" else AiohttpStepCaller(floor)
-    floor.caller = caller
-    settle_garbage_collection()
-    await (serve_raw if edge == "raw" else serve_aiohttp)(floor, streams, port)
-    await asyncio.Event().wait()
 
 
 def main() -> None:
@@ -245,6 +262,7 @@ def main() -> None:
     parser.add_argument("--edge", choices=VARIANTS, default="raw")
     parser.add_argument("--step-client", choices=VARIANTS, default="raw")
     options = parser.parse_args()
+    settle_garbage_collection()
     uvloop.run(serve(options.port, options.step_port, options.log_file, options.edge, options.step_client))
 
 

@@ -117,6 +117,8 @@ class StepCaller(Protocol):
 
     def call(self, flow: Flow, step: Step, token: str, inputs: Values) -> None: ...
 
+    async def close(self) -> None: ...
+
 
 class FusedLog:
     """Appends of one loop turn and of all that came during the last fsync go to disk as one checksummed record."""
@@ -135,6 +137,11 @@ class FusedLog:
         if not self._busy:
             self._busy = True
             asyncio.get_running_loop().call_soon(self._write_out)
+
+    def close(self) -> None:
+        """Finish the write under way; nothing may be appended afterwards."""
+        self._writer.shutdown()
+        os.close(self._file)
 
     def _write_out(self) -> None:
         payload = b"".join(self._events)

@@ -149,7 +149,10 @@ class Load(msgspec.Struct):
 
 
 class ClosedLoop:
-    """Keeps `in_flight` flows open for `duration_s`, then waits for the open ones. Use once."""
+    """Keeps `in_flight` flows open for `duration_s`, then waits for the open ones. Use once.
+
+    At `FAILURE_LIMIT` it gives up at once and leaves the open flows alone.
+    """
 
     def __init__(self, client: EngineClient, flow_body: Callable[[str], bytes], id_prefix: str) -> None:
         self._client = client
@@ -198,6 +201,7 @@ class ClosedLoop:
         self._failures.append(why)
         if len(self._failures) >= FAILURE_LIMIT:
             self._deadline = 0.0
+            self._drained.set()
         self._continue()
 
     def _continue(self) -> None:

@@ -14,7 +14,7 @@ import msgspec
 
 from argyll.client import calls
 from argyll.client.errors import BadAnswer, ClientError, FlowTimeout, Unreachable, error_from_answer
-from argyll.client.positions import Change, Positions, WatchGap, WatchState
+from argyll.client.positions import Change, Positions, WatchEvent, WatchGap, WatchState
 from argyll.client.retry import RetryPolicy
 from argyll.model.json import decode
 
@@ -30,6 +30,7 @@ DEFAULT_URL = "http://127.0.0.1:8080"
 ENDED = frozenset({"completed", "failed"})
 """The statuses of a flow that has its outcome."""
 
+_ENDINGS = ("flow_completed", "flow_failed")
 _READ_CHUNK_BYTES = 1 << 16
 
 
@@ -189,14 +190,19 @@ class AsyncClient:
 
         Raises `FlowTimeout` when it takes longer than `timeout_s`; the flow runs on.
         """
-        return await self.wait(await self.start(flow_id, goals, init, labels), timeout_s=timeout_s)
+        started = await self.start(flow_id, goals, init, labels)
+        return await self.wait(started, timeout_s=timeout_s, must_exist=False)
 
-    async def wait(self, flow_id: str, *, timeout_s: float = 60.0) -> dict[str, JSON]:
-        """The state of a flow once it is completed or failed. Raises `FlowTimeout`; `NotFound` for an unknown id."""
+    async def wait(self, flow_id: str, *, timeout_s: float = 60.0, must_exist: bool = True) -> dict[str, JSON]:
+        """The state of a flow once it is completed or failed. Raises `FlowTimeout`; `NotFound` for an unknown id.
+
+        `must_exist=False` waits for a flow too that this node has not heard of yet.
+        """
         deadline = asyncio.timeout(timeout_s)
         try:
             async with deadline:
-                await self.status(flow_id)
+                if must_exist:
+                    await self.status(flow_id)
                 return await self._ended(flow_id)
         except TimeoutError:
             if not deadline.expired():
@@ -296,17 +302,27 @@ class AsyncClient:
                 yield change
 
     async def _ended(self, flow_id: str) -> dict[str, JSON]:
-        watching = self.watch(("flow", flow_id), event_types=["flow_completed", "flow_failed"], include_state=True)
+        watching = self.watch(("flow", flow_id), event_types=_ENDINGS, include_state=True)
         async with aclosing(watching) as changes:
             async for change in changes:
-                if isinstance(change, WatchState) and change.data["status"] in ENDED:
-                    return change.data
-                if isinstance(change, WatchState):
-                    continue
-                state = await self.flow(flow_id)
-                if not isinstance(change, WatchGap) or state["status"] in ENDED:
+                match change:
+                    case WatchState(data=state):
+                        pass
+                    case WatchGap():
+                        state = await self.flow(flow_id)
+                    case WatchEvent(type=kind):
+                        state = await self._caught_up(flow_id) if kind in _ENDINGS else {}
+                if state.get("status") in ENDED:
                     return state
         raise AssertionError("a watch has no end of its own")
+
+    async def _caught_up(self, flow_id: str) -> dict[str, JSON]:
+        """The state of a flow known to have ended: behind a load balancer, the node that is read may be a little late."""
+        reads = 0
+        while (state := await self.flow(flow_id))["status"] not in ENDED:
+            reads += 1
+            await self._sleep(self._retry.backoff_s(reads, self._entropy))
+        return state
 
     # Sending
 

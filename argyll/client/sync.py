@@ -159,14 +159,15 @@ class Client:
         timeout_s: float = 60.0,
     ) -> dict[str, JSON]:
         """Starts a flow and returns its state once it is completed or failed. Raises `FlowTimeout`."""
-        return self.wait(self.start(flow_id, goals, init, labels), timeout_s=timeout_s)
+        started = self.start(flow_id, goals, init, labels)
+        return self.wait(started, timeout_s=timeout_s, must_exist=False)
 
-    def wait(self, flow_id: str, *, timeout_s: float = 60.0) -> dict[str, JSON]:
-        """The state of a flow once it is completed or failed. Raises `FlowTimeout`; `NotFound` for an unknown id."""
+    def wait(self, flow_id: str, *, timeout_s: float = 60.0, must_exist: bool = True) -> dict[str, JSON]:
+        """The state of a flow once it is completed or failed; see `AsyncClient.wait`."""
 
         async def waiting() -> dict[str, JSON]:
             async with self._async_twin() as client:
-                return await client.wait(flow_id, timeout_s=timeout_s)
+                return await client.wait(flow_id, timeout_s=timeout_s, must_exist=must_exist)
 
         with asyncio.Runner() as runner:
             return runner.run(waiting())

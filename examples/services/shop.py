@@ -147,7 +147,7 @@ def add_customer_steps(service: StepService, latency_s: float) -> None:
         if customer is None:
             # 4xx is final: asking again would not find the customer either.
             raise StepError(404, f"no customer {customer_id}: there are {', '.join(CUSTOMERS)}")
-        return {"customer": asdict(customer)}
+        return {"customer": {name: value for name, value in asdict(customer).items() if value is not None}}
 
     @service.step(
         id="load-permissions", method="GET", path="/users/{user_id}/permissions", outputs={"permissions": list}
@@ -228,7 +228,9 @@ def add_payment_steps(service: StepService, shop: Shop, latency_s: float, paymen
         del order_id, risk, authorized
         await asyncio.sleep(payment_s)
         if total > BANK_LIMIT:
-            await ctx.fail(f"the bank declined {total / 100:.2f} from {customer.name}: the limit is {BANK_LIMIT / 100:.2f}")
+            await ctx.fail(
+                f"the bank declined {total / 100:.2f} from {customer.name}: the limit is {BANK_LIMIT / 100:.2f}"
+            )
             return
         payment_id = shop.number("pay")
         shop.payments[payment_id] = total

@@ -3,7 +3,7 @@
 Speaks in goals and attribute names, the terms its reader asked in. Makes no plan of its own.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 
 from argyll.draw.marks import UNICODE, Marks
 from argyll.draw.rails import Rails, as_plan
@@ -26,13 +26,21 @@ def reasons(plan: Plan) -> dict[str, str]:
 
 
 def explain_plan(
-    plan: Plan | JSONObject, statuses: Mapping[str, str] | None = None, *, marks: Marks = UNICODE
+    plan: Plan | JSONObject,
+    statuses: Mapping[str, str] | None = None,
+    *,
+    given: Collection[str] = (),
+    marks: Marks = UNICODE,
 ) -> list[str]:
-    """The whole plan as lines of text: rails with reasons, then init, then exclusions; sub-flow plans are indented."""
+    """The whole plan as lines of text: rails with reasons, then init, then exclusions; sub-flow plans are indented.
+
+    `given` are the init names that the asker has already supplied.
+    """
     plan = as_plan(plan)
     lines = [f"Plan for {', '.join(plan.goals)}: {_count(len(plan.steps), 'step')}", ""]
     lines += _rows(plan, statuses, marks)
-    lines += ["", "init must supply: " + (", ".join(plan.required) or "nothing")]
+    required = [f"{name} (given)" if name in given else f"{name} (missing)" for name in plan.required]
+    lines += ["", "init must supply: " + (", ".join(required) or "nothing")]
     excluded = [
         f"  {step_id}: {why.format(names=_names(names))}"
         for kind, why in _WHY_EXCLUDED

@@ -1,0 +1,269 @@
+"""The reconcile loop: observe the source, compare with the catalog, act once, report.
+
+Level-triggered and safe to repeat: nothing but the source and the engine's answer decides. A revision with an error
+changes nothing at all, and a revision that would remove a large part of what this owner has is held for a person.
+"""
+
+import asyncio
+import random
+import time
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+from dataclasses import dataclass, field, replace
+from typing import Literal, Protocol
+
+from argyll.analysis import Diagnostic, Report
+from argyll.client import ClientError, Conflict, Unavailable, Unreachable
+from argyll.gitops.source import Snapshot, Source, SourceError
+from argyll.model.json import JSON
+from argyll.model.wire import JSONObject, step_to_json
+
+MAX_CONFLICTS = 5
+"""How often one reconcile compares anew because somebody else changed the catalog in between."""
+
+
+class Api(Protocol):
+    """The one engine call the agent makes; `argyll.client.AsyncClient` has it."""
+
+    async def apply_catalog(
+        self,
+        definitions: Sequence[JSONObject],
+        /,
+        *,
+        owner: str,
+        revision: str | None = None,
+        expected_sequence: int | None = None,
+        dry_run: bool = False,
+    ) -> dict[str, JSON]: ...
+
+
+@dataclass(frozen=True)
+class PruneGuard:
+    """When removals need a person: more than `floor` steps and above either limit, or all steps with `allow_empty` off."""
+
+    floor: int = 3
+    max_count: int = 50
+    max_percent: int = 20
+    allow_prune: bool = False
+    allow_empty: bool = False
+
+    def objection(self, difference: "Difference") -> str:
+        """Why the removals are held back; empty when they may go on."""
+        deleted, owned = len(difference.deleted), difference.owned
+        if deleted and deleted == owned and not difference.created and not self.allow_empty:
+            return f"would remove all {owned} steps of this owner; if that is meant, repeat with --allow-empty"
+        if self.allow_prune or deleted <= self.floor:
+            return ""
+        if deleted > self.max_count or deleted * 100 > self.max_percent * owned:
+            return (
+                f"would remove {deleted} of {owned} steps (limits: {self.max_count} steps, {self.max_percent} %); "
+                "if that is meant, repeat with --allow-prune"
+            )
+        return ""
+
+
+@dataclass(frozen=True)
+class Difference:
+    """What an apply changes (or changed), by step id, and the catalog sequence it was computed at."""
+
+    created: tuple[str, ...] = ()
+    updated: tuple[str, ...] = ()
+    deleted: tuple[str, ...] = ()
+    unchanged: int = 0
+    sequence: int = 0
+    warnings: tuple[JSONObject, ...] = ()
+
+    @property
+    def empty(self) -> bool:
+        """Whether the catalog already is as the source wants it."""
+        return not (self.created or self.updated or self.deleted)
+
+    @property
+    def owned(self) -> int:
+        """How many steps the owner has before the apply."""
+        return len(self.updated) + len(self.deleted) + self.unchanged
+
+
+State = Literal["starting", "synced", "pending", "invalid", "blocked", "source_error", "unreachable", "refused"]
+
+
+@dataclass(frozen=True)
+class Status:
+    """The agent's only output beside the apply.
+
+    `pending`: a dry run found changes. `invalid`: the files have errors. `blocked`: removals need a person.
+    `refused`: the engine did not take the steps. `changed` tells whether this reconcile wrote to the catalog.
+    """
+
+    owner: str
+    source: str
+    state: State = "starting"
+    observed: str = ""
+    applied: str = ""
+    description: str = ""
+    changed: bool = False
+    difference: Difference = Difference()
+    diagnostics: tuple[Diagnostic, ...] = ()
+    message: str = ""
+    error: Exception | None = field(default=None, compare=False)
+    """What `source_error`, `unreachable` and `refused` come from, if an exception."""
+    failures: int = 0
+    """Reconciles in a row that did not reach the wanted state."""
+
+    def to_json(self) -> JSONObject:
+        """The status as people's tools read it; diagnostics are rendered elsewhere and only counted here."""
+        difference = self.difference
+        return {
+            "owner": self.owner,
+            "source": self.source,
+            "state": self.state,
+            "observed": self.observed,
+            "applied": self.applied,
+            "changed": self.changed,
+            "created": list(difference.created),
+            "updated": list(difference.updated),
+            "deleted": list(difference.deleted),
+            "unchanged": difference.unchanged,
+            "sequence": difference.sequence,
+            "findings": len(self.diagnostics),
+            "message": self.message,
+        }
+
+
+@dataclass(frozen=True)
+class Pace:
+    """When the loop looks again, in seconds: at the source, at the engine when the source is as before, after a failure."""
+
+    interval_s: float = 5.0
+    resync_s: float = 60.0
+    backoff_s: float = 1.0
+    backoff_cap_s: float = 30.0
+
+    def after_failures(self, failures: int, entropy: Callable[[], float]) -> float:
+        """Exponential with up to half of it jitter. `entropy` gives numbers in [0, 1)."""
+        delay = min(self.backoff_cap_s, self.backoff_s * 2.0 ** min(failures - 1, 32))
+        return delay * (1 - entropy() / 2)
+
+
+@dataclass
+class Agent:
+    """Keeps one owner's steps in the engine as one source has them. `check` finds what is wrong with files."""
+
+    source: Source
+    api: Api
+    owner: str
+    check: Callable[[Snapshot], Report]
+    guard: PruneGuard = field(default_factory=PruneGuard)
+    dry_run: bool = False
+    pace: Pace = field(default_factory=Pace)
+    entropy: Callable[[], float] = random.random
+    clock: Callable[[], float] = time.monotonic
+    status: Status = field(init=False)
+    _checked: tuple[str, bytes | None, Report] | None = field(default=None, init=False)
+    _compared_at: float = field(default=0.0, init=False)
+
+    def __post_init__(self) -> None:
+        self.status = Status(self.owner, self.source.name)
+
+    async def reconcile(self, *, resync: bool = True) -> Status:
+        """Observe, compare, act, report: one pass. Failures that are not bugs end up in the status.
+
+        With `resync` off, a source that still is as last applied is not compared with the engine again until
+        `pace.resync_s` have passed.
+        """
+        before = self.status
+        seen = replace(before, message="", error=None, changed=False)
+        try:
+            snapshot = await asyncio.to_thread(self.source.read)
+            seen = replace(seen, observed=snapshot.revision, description=snapshot.description)
+            report = await asyncio.to_thread(self._report, snapshot)
+            seen = replace(seen, diagnostics=tuple(report.diagnostics))
+            if report.has_errors:
+                status = replace(seen, state="invalid", message="the files have errors; nothing was applied")
+            elif resync or not self._fresh(seen):
+                status = await self._converge(seen, [step_to_json(found.step) for found in report.steps.values()])
+            else:
+                status = seen
+        except SourceError as error:
+            status = replace(seen, state="source_error", message=str(error), error=error)
+        except (Unreachable, Unavailable) as error:
+            status = replace(seen, state="unreachable", message=str(error), error=error)
+        except ClientError as error:
+            status = replace(seen, state="refused", message=str(error), error=error)
+        good = status.state in ("synced", "pending")
+        self.status = replace(status, failures=0 if good else before.failures + 1)
+        return self.status
+
+    def _fresh(self, seen: Status) -> bool:
+        """Whether the last comparison with the engine found this very revision applied, and not too long ago."""
+        applied = seen.state == "synced" and seen.applied == seen.observed
+        return applied and self.clock() - self._compared_at < self.pace.resync_s
+
+    def _report(self, snapshot: Snapshot) -> Report:
+        """The findings for a snapshot, remembered while it stays the same."""
+        checked = self._checked
+        if checked is None or checked[:2] != (snapshot.revision, snapshot.project):
+            checked = self._checked = (snapshot.revision, snapshot.project, self.check(snapshot))
+        return checked[2]
+
+    async def _converge(self, seen: Status, steps: Sequence[JSONObject]) -> Status:
+        for _ in range(MAX_CONFLICTS):
+            difference = _difference(await self._apply(steps, seen.observed, None, dry_run=True))
+            self._compared_at = self.clock()
+            if difference.empty:
+                return replace(seen, state="synced", applied=seen.observed, difference=difference)
+            objection = self.guard.objection(difference)
+            if objection:
+                return replace(seen, state="blocked", difference=difference, message=objection)
+            if self.dry_run:
+                return replace(seen, state="pending", difference=difference)
+            try:
+                answer = await self._apply(steps, seen.observed, difference.sequence, dry_run=False)
+            except Conflict:
+                continue
+            return replace(seen, state="synced", applied=seen.observed, difference=_difference(answer), changed=True)
+        return replace(
+            seen, state="refused", message=f"the catalog changed {MAX_CONFLICTS} times while it was compared"
+        )
+
+    async def _apply(
+        self, steps: Sequence[JSONObject], revision: str, expected: int | None, *, dry_run: bool
+    ) -> dict[str, JSON]:
+        return await self.api.apply_catalog(
+            steps, owner=self.owner, revision=revision, expected_sequence=expected, dry_run=dry_run
+        )
+
+    async def run(self, report: Callable[[Status], None]) -> None:
+        """Reconcile for ever; `report` gets every status that says something new. Ends when cancelled."""
+        changed = asyncio.Event()
+        told: Status | None = None
+        async with self.source.hints(changed):
+            while True:
+                changed.clear()
+                status = await self.reconcile(resync=told is None)
+                if told is None or status.changed or _news(status) != _news(told):
+                    report(status)
+                    told = status
+                await self._pause(changed)
+
+    async def _pause(self, changed: asyncio.Event) -> None:
+        """Until there is a hint, or it is time to look again."""
+        failures = self.status.failures
+        wait_s = self.pace.after_failures(failures, self.entropy) if failures else self.pace.interval_s
+        with suppress(TimeoutError):
+            await asyncio.wait_for(changed.wait(), wait_s)
+
+
+def _difference(answer: dict[str, JSON]) -> Difference:
+    return Difference(
+        created=tuple(answer["created"]),
+        updated=tuple(answer["updated"]),
+        deleted=tuple(answer["deleted"]),
+        unchanged=answer["unchanged"],
+        sequence=answer["sequence"],
+        warnings=tuple(answer.get("warnings") or ()),
+    )
+
+
+def _news(status: Status) -> tuple[JSON, ...]:
+    return status.state, status.observed, status.applied, status.message, status.difference

@@ -37,7 +37,7 @@ RESULTS_DIR: Final = Path(__file__).parent / "results"
 DEFAULT_ENGINE_COMMAND: Final = f"{shlex.quote(sys.executable)} -m argyll serve --port {{port}} --data-dir {{data_dir}}"
 ENGINE_ENV: Final = {"LOG_LEVEL": "warn"}
 PROFILE_ROWS: Final = 30
-FULL_PACE: Final = Pace(rounds=2, round_s=1.5)
+FULL_PACE: Final = Pace(rounds=3, round_s=1.0)
 QUICK_PACE: Final = Pace(rounds=1, round_s=0.6)
 RECOVERY_FLOWS: Final = 1000
 

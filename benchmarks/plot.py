@@ -9,8 +9,8 @@ from xml.sax.saxutils import escape
 
 from benchmarks.results import ENGINE, FLOOR, Measurement, Results
 
-WIDTH: Final = 860
-_LABEL_WIDTH: Final = 230
+WIDTH: Final = 900
+_LABEL_WIDTH: Final = 270
 _BAR_WIDTH: Final = 380
 _BAR_HEIGHT: Final = 16
 _GROUP_GAP: Final = 14

@@ -59,14 +59,14 @@ class CallLedger:
         self._calls = 0
         self._answers = 0
 
-    def called(self, path: bytes, flow: bytes, token: bytes) -> None:
-        """A call arrived. An empty token is a call without one."""
+    def called(self, path: bytes, flow: bytes, token: bytes, *, parallel: bool = False) -> None:
+        """A call arrived. An empty token is a call without one; calls made in parallel have no gap before them."""
         self._calls += 1
         self._by_path[path] += 1
         if token:
             self._by_token[token] += 1
-        answered_at = self._answered_at.pop(flow, None)
-        if answered_at is not None:
+        answered_at = self._answered_at.get(flow)
+        if answered_at is not None and not parallel:
             self._gaps_s.append(self._clock() - answered_at)
 
     def answered(self, flow: bytes) -> None:
@@ -138,7 +138,7 @@ class StepConnection(HttpServerProtocol):
         except (KeyError, TypeError, ValueError) as error:
             self.reply(encode({"error": f"{path.decode()}: cannot read {body[:200]!r}: {error!r}"}), b"400 Bad Request")
             return
-        self._service.ledger.called(path, flow, token)
+        self._service.ledger.called(path, flow, token, parallel=step == b"fan")
         if self._service.delay_s:
             asyncio.get_running_loop().call_later(self._service.delay_s, self._answer, flow, answer)
         else:

@@ -67,6 +67,17 @@ def test_the_gap_runs_from_an_answer_to_the_next_call_of_its_flow():
     assert ledger.stats().gap_p50_us == pytest.approx(2000)
 
 
+def test_parallel_calls_have_no_gap_but_the_step_that_joins_them_has():
+    clock = Clock()
+    ledger = CallLedger(clock)
+    for item in (b"1", b"2"):
+        ledger.called(b"/s/fan/a/" + item, b"a", b"", parallel=True)
+        ledger.answered(b"a")
+    clock.now = 0.003
+    ledger.called(b"/s/join/a", b"a", b"")
+    assert ledger.stats().gap_p50_us == pytest.approx(3000)
+
+
 def test_a_reset_forgets_all():
     ledger = CallLedger(Clock())
     ledger.called(b"/s/1/a", b"a", b"t")

@@ -8,17 +8,20 @@ from argyll.planning.errors import (
     FlowTooDeep,
     NoGoals,
     PlanError,
+    PlanTooLarge,
     UnknownGoals,
 )
-from argyll.planning.planner import make_plan
+from argyll.planning.planner import MAX_PLAN_STEPS, make_plan
 
 __all__ = [
+    "MAX_PLAN_STEPS",
     "ChildInputUnreachable",
     "CircularFlow",
     "FlowTooDeep",
     "MatchEvaluator",
     "NoGoals",
     "PlanError",
+    "PlanTooLarge",
     "Planner",
     "UnknownGoals",
     "Verdict",

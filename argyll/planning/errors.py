@@ -32,6 +32,10 @@ class FlowTooDeep(PlanError):
     """Flow steps nest deeper than `MAX_PLAN_DEPTH`."""
 
 
+class PlanTooLarge(PlanError):
+    """The plan and the child plans in it hold more than `MAX_PLAN_STEPS` steps."""
+
+
 class ChildInputUnreachable(PlanError):
     """A child plan needs an input that its flow step can never pass (decisions 17)."""
 

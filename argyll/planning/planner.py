@@ -15,10 +15,20 @@ from argyll.model.limits import MAX_PLAN_DEPTH
 from argyll.model.match import MatchEvaluator, Verdict, combine, match_verdict
 from argyll.model.plan import Edges, Excluded, Plan
 from argyll.model.step import Attribute, Step
-from argyll.planning.errors import ChildInputUnreachable, CircularFlow, FlowTooDeep, NoGoals, UnknownGoals
+from argyll.planning.errors import (
+    ChildInputUnreachable,
+    CircularFlow,
+    FlowTooDeep,
+    NoGoals,
+    PlanTooLarge,
+    UnknownGoals,
+)
 from argyll.planning.init import UNKNOWN, Init, InitValues
 
 Mode = Literal["strict", "preview"]
+
+MAX_PLAN_STEPS = 10_000
+"""Steps that a plan may hold, those of its child plans counted as often as they stand in it."""
 
 
 class StepGraph(Protocol):
@@ -39,41 +49,57 @@ def make_plan(
     mode: Mode = "strict",
 ) -> Plan:
     """The plan for `goals`, child plans included. Raises a `PlanError`."""
-    return _plan(catalog, goals, init, evaluate_match, mode, ())
+    return _Planning(catalog, evaluate_match, mode).plan(goals, init, ())
 
 
-def _plan(
-    catalog: StepGraph, goals: Sequence[str], init: Init, evaluate: MatchEvaluator, mode: Mode, path: tuple[str, ...]
-) -> Plan:
-    if not goals:
-        raise NoGoals("a flow needs at least one goal")
-    unknown = [goal for goal in dict.fromkeys(goals) if goal not in catalog.steps]
-    if unknown:
-        raise UnknownGoals(unknown, path[-1] if path else "")
-    if len(path) > MAX_PLAN_DEPTH:
-        raise FlowTooDeep(f"flow steps nest deeper than {MAX_PLAN_DEPTH}: {' -> '.join(path)}")
-    selection = _Selection(catalog, goals, init, evaluate, mode)
-    selection.run()
-    children: dict[str, Plan] = {}
-    for step_id in sorted(selection.included):
-        step = catalog.steps[step_id]
-        if step.type != "flow":
-            continue
-        if step_id in path:
-            raise CircularFlow((*path[path.index(step_id) :], step_id))
-        child = _plan(catalog, step.flow_goals, Init(child_init(step)), evaluate, mode, (*path, step_id))
+class _Planning:
+    """One plan in the making, with the children that it nests."""
+
+    def __init__(self, catalog: StepGraph, evaluate: MatchEvaluator, mode: Mode) -> None:
+        self._catalog, self._evaluate, self._mode = catalog, evaluate, mode
+        self._steps = 0
+
+    def plan(self, goals: Sequence[str], init: Init, path: tuple[str, ...]) -> Plan:
+        """The plan for the goals of a flow (`path` empty) or of the flow step that ends `path`."""
+        catalog = self._catalog
+        if not goals:
+            raise NoGoals("a flow needs at least one goal")
+        unknown = [goal for goal in dict.fromkeys(goals) if goal not in catalog.steps]
+        if unknown:
+            raise UnknownGoals(unknown, path[-1] if path else "")
+        if len(path) > MAX_PLAN_DEPTH:
+            raise FlowTooDeep(f"flow steps nest deeper than {MAX_PLAN_DEPTH}: {' -> '.join(path)}")
+        selection = _Selection(catalog, goals, init, self._evaluate, self._mode)
+        selection.run()
+        self._count(len(selection.included), path)
+        steps = {step_id: catalog.steps[step_id] for step_id in sorted(selection.included)}
+        return Plan(
+            goals=tuple(goals),
+            required=tuple(sorted(selection.missing)),
+            steps=steps,
+            attributes=selection.edges(),
+            children={step_id: self._child(step, path) for step_id, step in steps.items() if step.type == "flow"},
+            excluded=selection.excluded(),
+        )
+
+    def _child(self, step: Step, path: tuple[str, ...]) -> Plan:
+        if step.id in path:
+            raise CircularFlow((*path[path.index(step.id) :], step.id))
+        child = self.plan(step.flow_goals, Init(child_init(step)), (*path, step.id))
         unreachable = sorted(set(child.required) - _possible_names(step))
         if unreachable:
-            raise ChildInputUnreachable(step_id, unreachable)
-        children[step_id] = child
-    return Plan(
-        goals=tuple(goals),
-        required=tuple(sorted(selection.missing)),
-        steps={step_id: catalog.steps[step_id] for step_id in sorted(selection.included)},
-        attributes=selection.edges(),
-        children=children,
-        excluded=selection.excluded(),
-    )
+            raise ChildInputUnreachable(step.id, unreachable)
+        return child
+
+    def _count(self, steps: int, path: tuple[str, ...]) -> None:
+        # Steps that share children multiply: a plan can be exponential in a catalog that is small and shallow.
+        self._steps += steps
+        if self._steps > MAX_PLAN_STEPS:
+            where = f", counted up to {' -> '.join(path)}" if path else ""
+            raise PlanTooLarge(
+                f"the plan holds more than {MAX_PLAN_STEPS} steps with its child flows{where}; name fewer goals, "
+                f"or let flow steps share fewer children"
+            )
 
 
 def child_init(step: Step) -> dict[str, InitValues]:

@@ -1,0 +1,117 @@
+"""JSON values to Ale values and back.
+
+Inwards every number is a double, except integers beyond 2^53, which stay exact. Outwards integral doubles up to 2^53
+become integers, ratios become doubles, integers beyond 64 bits become decimal strings; NaN and infinities are refused.
+"""
+
+import math
+from fractions import Fraction
+from typing import Final
+
+from argyll.model.json import JSON
+from argyll.scripts.ale.equality import check_depth, thaw
+from argyll.scripts.ale.kinds import kind
+from argyll.scripts.ale.lazy import elements
+from argyll.scripts.ale.numbers import to_float
+from argyll.scripts.ale.printer import integer_text, show
+from argyll.scripts.ale.run import Run
+from argyll.scripts.ale.values import AleSet, Cons, Key, Keyword, Lazy, Pair, Symbol, Value, failure
+
+EXACT_DOUBLE: Final = 2**53
+"""Every integer up to this magnitude is a double."""
+_INT64: Final = 2**63
+
+
+def inbound(value: JSON) -> Value:
+    """The Ale value of a JSON value. Lists and objects are copied, so later changes outside are not seen."""
+    kind = type(value)
+    if kind is str or kind is float or value is None or kind is bool:
+        return value
+    if kind is int:
+        return float(value) if -EXACT_DOUBLE <= value <= EXACT_DOUBLE else value
+    if kind is list:
+        return [inbound(item) for item in value]
+    if kind is dict:
+        return {key: inbound(item) for key, item in value.items()}
+    raise TypeError(f"not a JSON value: {kind.__name__}")
+
+
+def outbound(run: Run, value: Value, depth: int = 0) -> JSON:
+    """The JSON of an Ale value. Raises `AleError` for what JSON cannot say."""
+    kind = type(value)
+    if kind is str or value is None or kind is bool:
+        return value
+    if kind is float:
+        return _double(value)
+    if kind is list:
+        return _array(run, value, depth)
+    if kind is dict:
+        return _object(run, value, depth)
+    if kind is int:
+        return value if -_INT64 <= value < _INT64 else integer_text(value)
+    return _rare(run, value, depth)
+
+
+def _double(value: float) -> JSON:
+    if value.is_integer():
+        return int(value) if -EXACT_DOUBLE <= value <= EXACT_DOUBLE else value
+    if math.isfinite(value):
+        return value
+    raise failure("NaN and infinity cannot leave a script: JSON has no such numbers")
+
+
+def _array(run: Run, items: list[Value], depth: int) -> JSON:
+    check_depth(depth)
+    run.charge(len(items))
+    return [outbound(run, item, depth + 1) for item in items]
+
+
+def _object(run: Run, members: dict[Key, Value], depth: int) -> JSON:
+    check_depth(depth)
+    run.charge(len(members))
+    result: dict[str, JSON] = {}
+    keywords = 0
+    for key, value in members.items():
+        if type(key) is str:
+            keywords += 1
+            result[key] = outbound(run, value, depth + 1)
+    if keywords == len(members):
+        return result
+    for key, value in members.items():
+        if type(key) is not str:
+            result.setdefault(_name(run, thaw(key)), outbound(run, value, depth + 1))
+    return result
+
+
+def _name(run: Run, key: Value) -> str:
+    """The JSON name of an object key that is no keyword."""
+    match key:
+        case str():
+            return key
+        case bool():
+            return "true" if key else "false"
+        case None:
+            raise failure("null cannot be the name of an output")
+        case float() | int() | Fraction():
+            number = outbound(run, key)
+            return number if type(number) is str else str(number)
+        case Symbol():
+            return key.full
+        case _:
+            return show(run, key)
+
+
+def _rare(run: Run, value: Value, depth: int) -> JSON:
+    match value:
+        case Keyword():
+            return value.name
+        case Cons() | Lazy():
+            return _array(run, elements(run, value), depth)
+        case Fraction():
+            return _double(to_float(value))
+        case Symbol():
+            return value.full
+        case AleSet() | bytes() | Pair():
+            return show(run, value)
+        case _:
+            raise failure(f"a {kind(value)} cannot leave a script; return its result instead")

@@ -110,10 +110,7 @@ class StepSpec:
                 if wanted.required:
                     raise StepError(400, f"input {wanted.name!r} is missing")
                 continue
-            try:
-                arguments[wanted.name] = msgspec.convert(value, type=wanted.hint)
-            except msgspec.ValidationError as problem:
-                raise StepError(400, f"input {wanted.name!r}: {problem}") from problem
+            arguments[wanted.name] = _converted(wanted, value)
         return arguments
 
 
@@ -231,6 +228,27 @@ def _from_path(text: str, hint: Hint) -> JSON:
         return decode(text)
     except msgspec.DecodeError:
         return text
+
+
+def _converted(wanted: Input, value: JSON) -> JSON:
+    try:
+        return msgspec.convert(value, type=wanted.hint)
+    except msgspec.ValidationError as first:
+        # JSON has one kind of number: 5.0 may be meant for an int.
+        try:
+            return msgspec.convert(_whole_numbers(value), type=wanted.hint)
+        except msgspec.ValidationError:
+            raise StepError(400, f"input {wanted.name!r}: {first}") from first
+
+
+def _whole_numbers(value: JSON) -> JSON:
+    if isinstance(value, float) and value.is_integer():
+        return int(value)
+    if isinstance(value, list):
+        return [_whole_numbers(element) for element in cast("list[JSON]", value)]
+    if isinstance(value, dict):
+        return {key: _whole_numbers(member) for key, member in cast("dict[str, JSON]", value).items()}
+    return value
 
 
 def _is_struct(hint: Hint) -> bool:

@@ -83,11 +83,17 @@ class StepService:
         self.entropy = entropy
         self._specs: dict[str, StepSpec] = {}
         self._server: Server | None = None
+        self._base_url = ""
 
     @property
     def specs(self) -> tuple[StepSpec, ...]:
         """The steps, in the order they were declared."""
         return tuple(self._specs.values())
+
+    @property
+    def base_url(self) -> str:
+        """Where the running service is served, as `start` gave it; empty before the first start."""
+        return self._base_url
 
     def step(
         self,
@@ -161,9 +167,9 @@ class StepService:
         if self._server is not None:
             raise RuntimeError(f"service {self.name} is running already: stop it first")
         server = Server(self)
-        base_url = await server.start(host, port)
+        self._base_url = await server.start(host, port)
         self._server = server
-        return base_url
+        return self._base_url
 
     async def stop(self) -> None:
         """Takes no more calls, waits up to `drain_s` for work under way, then cancels the rest."""

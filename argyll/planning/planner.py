@@ -56,7 +56,8 @@ class _Planning:
     """One plan in the making, with the children that it nests."""
 
     def __init__(self, catalog: StepGraph, evaluate: MatchEvaluator, mode: Mode) -> None:
-        self._catalog, self._evaluate, self._mode = catalog, evaluate, mode
+        self._catalog, self._evaluate = catalog, evaluate
+        self._mode: Mode = mode
         self._steps = 0
 
     def plan(self, goals: Sequence[str], init: Init, path: tuple[str, ...]) -> Plan:

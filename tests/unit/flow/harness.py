@@ -63,16 +63,16 @@ Values = dict[str, Any]
 # Attributes and steps, in the flat spelling
 
 
-def required(type: str | None = None, **settings: Any) -> Values:
-    return _attribute("required", type, settings)
+def required(of: str | None = None, **settings: Any) -> Values:
+    return _attribute("required", of, settings)
 
 
-def optional(type: str | None = None, **settings: Any) -> Values:
-    return _attribute("optional", type, settings)
+def optional(of: str | None = None, **settings: Any) -> Values:
+    return _attribute("optional", of, settings)
 
 
-def output(type: str | None = None, **settings: Any) -> Values:
-    return _attribute("output", type, settings)
+def output(of: str | None = None, **settings: Any) -> Values:
+    return _attribute("output", of, settings)
 
 
 def const(value: Any) -> Values:

@@ -30,8 +30,7 @@ def check(paths: tuple[Path, ...], fmt: Format) -> None:
         raise CliError(f"{snapshot.description}: no step files (*.yaml, *.yml) there", ExitCode.NOT_FOUND)
     report = check_snapshot(snapshot)
     if fmt == "table":
-        if report.diagnostics:
-            show_findings(report.diagnostics, report)
+        show_findings(report)
         errors = sum(1 for found in report.diagnostics if found.severity == "error")
         rest = len(report.diagnostics) - errors
         say(

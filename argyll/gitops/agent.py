@@ -4,19 +4,26 @@ Level-triggered and safe to repeat: nothing but the source and the engine's answ
 changes nothing at all, and a revision that would remove a large part of what this owner has is held for a person.
 """
 
+from __future__ import annotations
+
 import asyncio
 import random
 import time
-from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
-from typing import Literal, Protocol
+from typing import TYPE_CHECKING, Literal, Protocol
 
-from argyll.analysis import Diagnostic, Report
 from argyll.client import ClientError, Conflict, Unavailable, Unreachable
-from argyll.gitops.source import Snapshot, Source, SourceError
-from argyll.model.json import JSON
-from argyll.model.wire import JSONObject, step_to_json
+from argyll.gitops.source import SourceError
+from argyll.model.wire import step_to_json
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from argyll.analysis import Report
+    from argyll.gitops.source import Snapshot, Source
+    from argyll.model.json import JSON
+    from argyll.model.wire import JSONObject
 
 MAX_CONFLICTS = 5
 """How often one reconcile compares anew because somebody else changed the catalog in between."""
@@ -47,7 +54,7 @@ class PruneGuard:
     allow_prune: bool = False
     allow_empty: bool = False
 
-    def objection(self, difference: "Difference") -> str:
+    def objection(self, difference: Difference) -> str:
         """Why the removals are held back; empty when they may go on."""
         deleted, owned = len(difference.deleted), difference.owned
         if deleted and deleted == owned and not difference.created and not self.allow_empty:
@@ -103,15 +110,16 @@ class Status:
     description: str = ""
     changed: bool = False
     difference: Difference = Difference()
-    diagnostics: tuple[Diagnostic, ...] = ()
     message: str = ""
+    report: Report | None = field(default=None, compare=False)
+    """What the check found in the observed revision."""
     error: Exception | None = field(default=None, compare=False)
     """What `source_error`, `unreachable` and `refused` come from, if an exception."""
     failures: int = 0
     """Reconciles in a row that did not reach the wanted state."""
 
     def to_json(self) -> JSONObject:
-        """The status as people's tools read it; diagnostics are rendered elsewhere and only counted here."""
+        """The status as people's tools read it; findings are rendered elsewhere and only counted here."""
         difference = self.difference
         return {
             "owner": self.owner,
@@ -125,7 +133,7 @@ class Status:
             "deleted": list(difference.deleted),
             "unchanged": difference.unchanged,
             "sequence": difference.sequence,
-            "findings": len(self.diagnostics),
+            "findings": len(self.report.diagnostics) if self.report is not None else 0,
             "message": self.message,
         }
 
@@ -177,7 +185,7 @@ class Agent:
             snapshot = await asyncio.to_thread(self.source.read)
             seen = replace(seen, observed=snapshot.revision, description=snapshot.description)
             report = await asyncio.to_thread(self._report, snapshot)
-            seen = replace(seen, diagnostics=tuple(report.diagnostics))
+            seen = replace(seen, report=report)
             if report.has_errors:
                 status = replace(seen, state="invalid", message="the files have errors; nothing was applied")
             elif resync or not self._fresh(seen):

@@ -66,6 +66,11 @@ class Plan(Struct, frozen=True, dict=True, eq=False):
             sorter.done(*level)
         return tuple(order)
 
+    @cached_property
+    def memoizable(self) -> frozenset[str]:
+        """Steps of the plan whose outputs may be remembered."""
+        return frozenset(step_id for step_id, step in self.steps.items() if step.memoizable)
+
     def providers(self, name: str) -> tuple[str, ...]:
         """Steps of the plan that write an attribute."""
         edges = self.attributes.get(name)

@@ -156,6 +156,12 @@ class Step(Struct, frozen=True, dict=True):
         return tuple(sorted(spec.inner_name(name) for name, spec in self.attributes.items() if spec.role != "output"))
 
     @cached_property
+    def output_mapping_names(self) -> tuple[str, ...]:
+        """Parameters of the output mapping scripts: `outputs`, and every output by both of its names (decisions 30)."""
+        inner = {spec.inner_name(name) for name, spec in self.outputs.items()}
+        return tuple(sorted({*self.outputs, *inner, "outputs"}))
+
+    @cached_property
     def compensable(self) -> bool:
         """Whether succeeded work of this step is undone when the step fails (decisions 27)."""
         return self.type in ("sync", "async") and not self.memoizable and bool(self.http and self.http.compensate)

@@ -14,7 +14,7 @@ from msgspec import UNSET
 
 from argyll.model import json
 from argyll.model.json import JSON
-from argyll.model.step import Attribute, Http, Mapping, Script, Step, WorkConfig
+from argyll.model.step import Attribute, AttributeType, Http, Mapping, Script, Step, WorkConfig
 
 JSONObject = dict[str, JSON]
 
@@ -57,7 +57,7 @@ def _attribute(spec: JSONObject, native: bool) -> Attribute:
     mapping: JSONObject | None = settings.get("mapping")
     return Attribute(
         role=spec["role"],
-        type=spec.get("type"),
+        type=_type_name(spec, native),
         collect=settings.get("collect") or "first",
         for_each=settings.get("for_each") or False,
         match=_script(settings.get("match")),
@@ -67,6 +67,13 @@ def _attribute(spec: JSONObject, native: bool) -> Attribute:
         value=_constant(settings, "value", native),
         key=settings.get("key") or "",
     )
+
+
+def _type_name(spec: JSONObject, native: bool) -> AttributeType | None:
+    # In YAML the type called null is written `type: null`; on the API an empty text is "untyped" (decisions 45).
+    if native and "type" in spec and spec["type"] is None:
+        return "null"
+    return spec.get("type") or None
 
 
 def _constant(settings: JSONObject, name: str, native: bool) -> JSON:
@@ -105,7 +112,11 @@ def _work(value: JSONObject) -> WorkConfig:
 
 def step_to_json(step: Step) -> JSONObject:
     """The step in the nested spelling: what the API, the events and the plans hold."""
-    return _step_object(step, _nested_attribute)
+    result = _step_object(step, _nested_attribute)
+    if step.http is not None:
+        # Always there, as in the reference; 0 is the engine's default.
+        result["http"]["timeout"] = step.http.timeout_ms
+    return result
 
 
 def step_to_flat(step: Step) -> JSONObject:
@@ -132,8 +143,9 @@ def _step_object(step: Step, attribute_object: Callable[[Attribute], JSONObject]
                 "method": step.http.method if step.http.method != "POST" else "",
                 "health_check": step.http.health_check,
                 "compensate": step.http.compensate,
+                "timeout": step.http.timeout_ms,
             }
-        ) | {"timeout": step.http.timeout_ms}
+        )
     if step.script is not None:
         result["script"] = _script_object(step.script)
     if step.flow_goals:

@@ -1,0 +1,175 @@
+"""The engine's settings: flags over environment over `engine.yaml` over defaults (surface.md 5).
+
+Reading a file or the environment happens only in `EngineConfig.load`.
+"""
+
+from collections.abc import Callable, Mapping
+from pathlib import Path
+
+from msgspec import Struct, structs
+
+from argyll.model.json import JSON
+from argyll.model.limits import DEFAULT_STEP_TIMEOUT_MS
+from argyll.model.step import BACKOFF_TYPES, DEFAULT_WORK, WorkConfig
+
+
+class ConfigError(Exception):
+    """A setting that cannot be used; `str()` names it, where it came from and what it accepts."""
+
+
+DEFAULT_PORT = 8080
+MAX_CONCURRENT_CALLS = 4_000
+"""Step calls in flight on one node; more wait their turn."""
+MAX_PENDING_APPENDS = 20_000
+"""Appends waiting to become durable before new flows are refused with 503."""
+FLOW_CACHE_ENTRIES = 32_768
+MEMO_CACHE_ENTRIES = 65_536
+DRAIN_S = 10.0
+"""How long a stopping node waits for the calls in flight."""
+HEALTH_PERIOD_S = 30.0
+HEALTH_TIMEOUT_S = 3.0
+UNHEALTHY_WAIT_S = 10.0
+"""How long work of an unhealthy step waits before it runs all the same (decisions 28)."""
+
+
+class EngineConfig(Struct, frozen=True, kw_only=True):
+    """Effective settings of one node."""
+
+    data_dir: Path
+    node_id: str = "argyll-1"
+    api_host: str = "127.0.0.1"
+    api_port: int = DEFAULT_PORT
+    webhook_base_url: str = ""
+    """Base of the URLs that async steps call back; empty means the API's own address."""
+    log_level: str = "info"
+    step_timeout_ms: int = DEFAULT_STEP_TIMEOUT_MS
+    work: WorkConfig = DEFAULT_WORK
+    flow_cache_entries: int = FLOW_CACHE_ENTRIES
+    memo_cache_entries: int = MEMO_CACHE_ENTRIES
+    max_concurrent_calls: int = MAX_CONCURRENT_CALLS
+    max_pending_appends: int = MAX_PENDING_APPENDS
+    script_workers: int = 1
+    """Worker processes for scripts that need more than a command's budget; started when first needed."""
+    drain_s: float = DRAIN_S
+    health_period_s: float = HEALTH_PERIOD_S
+    unhealthy_wait_s: float = UNHEALTHY_WAIT_S
+    fsync: str = "auto"
+
+    @property
+    def webhook_base(self) -> str:
+        """Where async steps call back."""
+        return self.webhook_base_url or f"http://{self.api_host}:{self.api_port}"
+
+    @classmethod
+    def load(
+        cls, flags: Mapping[str, JSON], environment: Mapping[str, str], file: Mapping[str, JSON] | None = None
+    ) -> "EngineConfig":
+        """The effective settings. `flags` and `file` use field names (work settings with the names of `WorkConfig`);
+        flags that are None are not given. Raises `ConfigError`."""
+        values: dict[str, JSON] = {}
+        work: dict[str, JSON] = {}
+        for setting in SETTINGS:
+            value = _pick(setting, flags, environment, file or {})
+            if value is not None:
+                (work if setting.of_work else values)[setting.field] = value
+        known = {setting.field for setting in SETTINGS}
+        for name in file or {}:
+            if name not in known:
+                raise ConfigError(f"engine.yaml: unknown setting {name!r}; known are {', '.join(sorted(known))}")
+        retries = structs.replace(DEFAULT_WORK, **work)
+        if retries.max_backoff_ms < retries.init_backoff_ms:
+            raise ConfigError(
+                f"RETRY_MAX_BACKOFF ({retries.max_backoff_ms} ms) is below RETRY_INITIAL_BACKOFF "
+                f"({retries.init_backoff_ms} ms); raise it"
+            )
+        values.setdefault("data_dir", Path.home() / ".local" / "share" / "argyll" / values.get("node_id", "argyll-1"))
+        return cls(work=retries, **values)
+
+
+class Setting(Struct, frozen=True):
+    """One setting: its field, its environment variable and how its text is read."""
+
+    field: str
+    variable: str
+    read: Callable[[str], JSON]
+    accepts: str
+    of_work: bool = False
+
+
+def _integer(low: int, high: int) -> Callable[[str], int]:
+    def read(text: str) -> int:
+        value = int(text, 10)
+        if not low <= value <= high:
+            raise ValueError
+        return value
+
+    return read
+
+
+def _one_of(*choices: str) -> Callable[[str], str]:
+    def read(text: str) -> str:
+        if text not in choices:
+            raise ValueError
+        return text
+
+    return read
+
+
+def _seconds(text: str) -> float:
+    value = float(text)
+    if not 0 <= value < 1e9:
+        raise ValueError
+    return value
+
+
+def _text(text: str) -> str:
+    if not text.strip():
+        raise ValueError
+    return text
+
+
+def _count(field: str, variable: str, low: int, high: int, of_work: bool = False) -> Setting:
+    return Setting(field, variable, _integer(low, high), f"a whole number from {low} to {high}", of_work)
+
+
+_YEAR_MS, _DAY_MS = 31_536_000_000, 86_400_000
+
+SETTINGS: tuple[Setting, ...] = (
+    Setting("data_dir", "ARGYLL_DATA_DIR", Path, "a directory"),
+    Setting("node_id", "RAFT_NODE_ID", _text, "a name"),
+    Setting("api_host", "API_HOST", _text, "a host name or address"),
+    _count("api_port", "API_PORT", 1, 65_535),
+    Setting("webhook_base_url", "WEBHOOK_BASE_URL", lambda text: text.rstrip("/"), "a URL"),
+    Setting("log_level", "LOG_LEVEL", _one_of("debug", "info", "warn", "error"), "debug, info, warn or error"),
+    _count("step_timeout_ms", "STEP_TIMEOUT", 1, _YEAR_MS),
+    _count("flow_cache_entries", "TIMEBOX_CACHE_SIZE", 1, 1_024_000),
+    _count("memo_cache_entries", "MEMO_CACHE_SIZE", 1, 10_240_000),
+    _count("max_concurrent_calls", "MAX_CONCURRENT_CALLS", 1, 1_000_000),
+    _count("max_pending_appends", "MAX_PENDING_APPENDS", 1, 10_000_000),
+    _count("script_workers", "SCRIPT_WORKERS", 1, 64),
+    Setting("drain_s", "DRAIN_SECONDS", _seconds, "a number of seconds"),
+    Setting("health_period_s", "HEALTH_PERIOD_SECONDS", _seconds, "a number of seconds"),
+    Setting("unhealthy_wait_s", "UNHEALTHY_WAIT_SECONDS", _seconds, "a number of seconds"),
+    Setting("fsync", "FSYNC", _one_of("auto", "thread", "inline"), "auto, thread or inline"),
+    _count("max_retries", "RETRY_MAX_RETRIES", 1, 1_000, of_work=True),
+    _count("init_backoff_ms", "RETRY_INITIAL_BACKOFF", 1, _DAY_MS, of_work=True),
+    _count("max_backoff_ms", "RETRY_MAX_BACKOFF", 1, _DAY_MS, of_work=True),
+    Setting("backoff_type", "RETRY_BACKOFF_TYPE", _one_of(*BACKOFF_TYPES), ", ".join(BACKOFF_TYPES), of_work=True),
+)
+
+
+def _pick(
+    setting: Setting, flags: Mapping[str, JSON], environment: Mapping[str, str], file: Mapping[str, JSON]
+) -> JSON:
+    for origin, given in (
+        (f"--{setting.field.replace('_', '-')}", flags.get(setting.field)),
+        (setting.variable, environment.get(setting.variable) or None),
+        (f"engine.yaml: {setting.field}", file.get(setting.field)),
+    ):
+        if given is None:
+            continue
+        try:
+            return setting.read(str(given))
+        except ValueError:
+            raise ConfigError(f"{origin} is {str(given)!r}; it must be {setting.accepts}") from None
+    return None

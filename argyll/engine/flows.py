@@ -1,0 +1,244 @@
+"""Runs commands on flows: projection, decision, append; and when that is committed, effects and wake-ups.
+
+Commands of one flow run in order and are pipelined: a command sees what those before it raised, committed or not, and
+nobody outside sees it before it is committed.
+"""
+
+import asyncio
+from collections.abc import Callable
+
+from msgspec import Struct
+
+from argyll.engine.errors import FlowNotFound, Overloaded, StepNotInFlow, Unavailable, UnknownToken
+from argyll.engine.evaluator import NeedsWorker, ScriptEvaluator
+from argyll.engine.memo import Memo
+from argyll.engine.projections import FlowProjections, Projection
+from argyll.engine.timers import Timers
+from argyll.engine.workers import Workers
+from argyll.flow import NEVER, Command, Effect, Env, Transaction, decide, effects_of, start
+from argyll.flow import UnknownStep as FlowLacksStep
+from argyll.flow import UnknownToken as StepLacksToken
+from argyll.model.events import FlowDeactivated, WorkSucceeded
+from argyll.model.flow import FlowState
+from argyll.model.ids import is_child_flow_id
+from argyll.model.json import JSON, encode
+from argyll.model.plan import Plan
+from argyll.store import Append, Committed, Conflict, IndexUpdate, NewEvent, OutcomeUnknown, Store
+from argyll.store import Overloaded as StoreOverloaded
+
+MAX_COMMAND_TRIES = 16
+"""How often a command is decided anew after losing a race or waiting for a worker."""
+
+
+class Flight(Struct):
+    """A transaction on its way to commit: what the store hands back when it is."""
+
+    projection: Projection
+    tx: Transaction
+
+
+class Flows:
+    """Every flow of this node. `make_env` gives a command its surroundings, `perform` carries out committed effects."""
+
+    def __init__(
+        self,
+        store: Store,
+        projections: FlowProjections,
+        evaluator: ScriptEvaluator,
+        workers: Workers,
+        memo: Memo,
+        timers: Timers,
+        make_env: Callable[[], Env],
+        perform: Callable[[Effect, FlowState], None],
+        max_pending_appends: int,
+    ) -> None:
+        self._store, self.projections = store, projections
+        self._evaluator, self._workers, self._memo = evaluator, workers, memo
+        self._timers, self._make_env, self._perform = timers, make_env, perform
+        self._max_pending_appends = max_pending_appends
+        self.pending_appends = 0
+
+    async def start(
+        self,
+        flow_id: str,
+        plan: Plan,
+        init: dict[str, list[JSON]],
+        metadata: dict[str, JSON] | None = None,
+        labels: dict[str, str] | None = None,
+    ) -> FlowState | None:
+        """Start a flow and wait until that is committed. When the id is taken, nothing happens and the existing flow's
+        committed state is returned instead. Raises what `argyll.flow.start` does, `Overloaded`, `Unavailable`."""
+        if self.pending_appends >= self._max_pending_appends:
+            raise Overloaded(
+                f"{self.pending_appends} appends are waiting to become durable "
+                f"(max_pending_appends {self._max_pending_appends})",
+                retry_after_s=1,
+            )
+        for _ in range(MAX_COMMAND_TRIES):
+            existing = await self._usable(flow_id)
+            if existing is not None:
+                await existing.committed()
+                return existing.state
+            self._evaluator.begin_command()
+            try:
+                tx = start(flow_id, plan, init, self._make_env(), metadata, labels)
+            except NeedsWorker as need:
+                await self._ask_worker(need)
+                continue
+            projection = Projection(tx.flow)
+            self.projections.put(projection)
+            index = IndexUpdate(status="active", labels=labels or None, root=not is_child_flow_id(flow_id))
+            if await self._committed(projection, self._append(projection, tx, index)):
+                return None
+        raise Unavailable(f"flow {flow_id!r}: the command lost {MAX_COMMAND_TRIES} races", retry_after_s=1)
+
+    async def execute(self, flow_id: str, command: Command) -> None:
+        """Run a command and wait until its events are committed.
+
+        Raises `FlowNotFound`, `StepNotInFlow`, `UnknownToken`, `Unavailable`.
+        """
+        for _ in range(MAX_COMMAND_TRIES):
+            projection = await self._usable(flow_id)
+            if projection is None:
+                raise FlowNotFound(f"flow {flow_id!r} not found")
+            try:
+                tx = self._decide(projection, command)
+            except NeedsWorker as need:
+                await self._abandon(projection)
+                await self._ask_worker(need)
+                continue
+            if not tx.events:
+                self._wake(tx)
+                await projection.committed()
+                return
+            if await self._committed(projection, self._append(projection, tx, None)):
+                return
+        raise Unavailable(f"flow {flow_id!r}: the command lost {MAX_COMMAND_TRIES} races", retry_after_s=1)
+
+    async def read(self, flow_id: str, show: Callable[[FlowState], bytes]) -> tuple[bytes, int] | None:
+        """What `show` makes of a flow's state, and the state's next sequence, once all of it is committed."""
+        while True:
+            projection = self.projections.cached(flow_id)
+            if projection is None:
+                state = self.projections.load(flow_id)
+                return (show(state), state.sequence) if state is not None else None
+            if projection.spoiled:
+                await self._abandon(projection)
+                continue
+            shown, sequence = show(projection.state), projection.state.sequence
+            await projection.committed()
+            if not projection.spoiled:
+                return shown, sequence
+
+    def on_committed(self, committed: Committed) -> None:
+        """Act on a committed append of this node: memory, effects, wake-ups."""
+        flight = committed.context
+        if not isinstance(flight, Flight):
+            return
+        self.pending_appends -= 1
+        projection, tx = flight.projection, flight.tx
+        projection.in_flight -= 1
+        state = projection.state
+        if state.plan.memoizable:
+            self._remember(state, tx)
+        for effect in effects_of(state, tx.events):
+            self._perform(effect, state)
+        if not projection.in_flight:
+            self._wake(tx)
+            if state.deactivated_at:
+                self.projections.drop(projection)
+
+    async def _usable(self, flow_id: str) -> Projection | None:
+        projection = self.projections.get(flow_id)
+        while projection is not None and projection.spoiled:
+            await self._abandon(projection)
+            projection = self.projections.get(flow_id)
+        return projection
+
+    def _decide(self, projection: Projection, command: Command) -> Transaction:
+        self._evaluator.begin_command()
+        try:
+            return decide(projection.state, command, self._make_env())
+        except FlowLacksStep as error:
+            raise StepNotInFlow(f"step {error} is not part of flow {projection.state.id!r}") from error
+        except StepLacksToken as error:
+            raise UnknownToken(f"flow {projection.state.id!r} has no work item {error}") from error
+        except BaseException:
+            projection.spoiled = True
+            raise
+
+    def _append(self, projection: Projection, tx: Transaction, index: IndexUpdate | None) -> asyncio.Future[int]:
+        state = projection.state
+        projection.in_flight += 1
+        self.pending_appends += 1
+        last = self._store.append(
+            Append(
+                ("flow", state.id),
+                state.sequence - len(tx.events),
+                tx.env.now_us,
+                [NewEvent(event.event_type, encode(event)) for event in tx.events],
+                self._index_of(tx, index),
+                Flight(projection, tx),
+            )
+        )
+        projection.last_append = last
+        return last
+
+    @staticmethod
+    def _index_of(tx: Transaction, started: IndexUpdate | None) -> IndexUpdate | None:
+        if not isinstance(tx.events[-1], FlowDeactivated):
+            return started
+        return IndexUpdate(
+            status=tx.flow.status,
+            labels=started.labels if started is not None else None,
+            error=tx.flow.error or None,
+            root=not is_child_flow_id(tx.flow.id),
+        )
+
+    async def _committed(self, projection: Projection, append: asyncio.Future[int]) -> bool:
+        """Wait for an append. False when it lost and the command has to be decided again."""
+        try:
+            # Shielded: whoever waits may give up, the append goes its way and `on_committed` counts it.
+            await asyncio.shield(append)
+        except asyncio.CancelledError:
+            raise
+        except (Conflict, OutcomeUnknown):
+            pass
+        except StoreOverloaded as error:
+            self._failed(projection)
+            raise Overloaded(str(error), retry_after_s=1) from error
+        except BaseException:
+            self._failed(projection)
+            raise
+        else:
+            return True
+        self._failed(projection)
+        await self._abandon(projection)
+        return False
+
+    def _failed(self, projection: Projection) -> None:
+        self.pending_appends -= 1
+        projection.in_flight -= 1
+        projection.spoiled = True
+
+    async def _abandon(self, projection: Projection) -> None:
+        """Forget a spoiled projection once the appends that were built on it have ended."""
+        projection.spoiled = True
+        await projection.committed()
+        self.projections.drop(projection)
+
+    async def _ask_worker(self, need: NeedsWorker) -> None:
+        self._evaluator.learn(need.evaluation, await self._workers.evaluate(need.evaluation))
+
+    def _remember(self, state: FlowState, tx: Transaction) -> None:
+        for event in tx.events:
+            if isinstance(event, WorkSucceeded) and event.step_id in state.plan.memoizable:
+                execution = state.executions[event.step_id]
+                inputs = {**(execution.inputs or {}), **execution.work_items[event.token].inputs}
+                self._memo.remember(state.plan.steps[event.step_id], inputs, event.outputs)
+
+    def _wake(self, tx: Transaction) -> None:
+        if tx.wake_at == NEVER:
+            self._timers.cancel(tx.flow.id)
+        else:
+            self._timers.set(tx.flow.id, tx.wake_at)

@@ -81,6 +81,8 @@ class FlowProjections:
     def load(self, flow_id: str) -> FlowState | None:
         """The committed state of a flow, from snapshot and events."""
         aggregate = ("flow", flow_id)
+        if not self._store.next_sequence(aggregate):
+            return None
         state: FlowState | None = None
         snapshot = self._store.snapshot(aggregate)
         if snapshot is not None:

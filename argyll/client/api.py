@@ -327,14 +327,12 @@ class AsyncClient:
     # Sending
 
     async def _events(self, page_at: Callable[[int], calls.Call], start: int) -> AsyncIterator[dict[str, JSON]]:
-        while True:
-            page = await self._send(page_at(start))
-            events = calls.new_events(page, start)
-            if not events:
-                return
+        following: int | None = start
+        while following is not None:
+            start = following
+            events, following = calls.read_events(await self._send(page_at(start)), start)
             for event in events:
                 yield event
-            start = events[-1]["sequence"] + 1
 
     async def _send(self, call: calls.Call) -> dict[str, JSON]:
         failures = 0

@@ -17,9 +17,6 @@ if TYPE_CHECKING:
 
     from argyll.model.json import JSON
 
-EVENT_PAGE_SIZE = 1000
-"""Events asked for at a time."""
-
 FLOW_PAGE_SIZE = 200
 """Flow summaries asked for at a time; the engine accepts up to 1000."""
 
@@ -189,14 +186,15 @@ def cluster_events(start: int) -> Call:
     return _events("/engine/cluster/events", start)
 
 
-def new_events(page: dict[str, JSON], start: int) -> list[dict[str, JSON]]:
-    """The events of a page from sequence `start` on. Empty means the end, also from a server that does not page."""
+def read_events(page: dict[str, JSON], start: int) -> tuple[list[dict[str, JSON]], int | None]:
+    """The events of a page from sequence `start` on, and where the next page starts, if there is one."""
     events: list[dict[str, JSON]] = page.get("events") or []
-    return [event for event in events if event["sequence"] >= start]
+    return [event for event in events if event["sequence"] >= start], page.get("next")
 
 
 def _events(path: str, start: int) -> Call:
-    return Call("GET", f"{path}?{urlencode({'from': start, 'limit': EVENT_PAGE_SIZE})}")
+    # Without a limit, a page is as large as the engine makes it.
+    return Call("GET", f"{path}?{urlencode({'from': start})}")
 
 
 def _ids(goals: Ids) -> list[str]:

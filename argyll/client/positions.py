@@ -56,8 +56,6 @@ class _Subscription:
     exact: bool
     # First sequence not yet delivered; None while unknown. Kept only when `exact`.
     next_sequence: int | None
-    # Where a prefix is first read from; void once answered.
-    first_sequence: int | None
     # Live events passed by before this subscription stood.
     missed: bool = False
     # The hole in the sequence has been asked for once; if it is still there, it is reported.
@@ -76,7 +74,8 @@ class Positions:
     """The subscriptions of one watcher across connections.
 
     `paths`: aggregate ids (`("catalog",)`, `("cluster",)`, `("flow", id)`) or prefixes (`("flow",)`, `()` for all);
-    none means all. `from_sequence` replays each from there. `include_state` asks for the projection first.
+    none means all. `from_sequence` replays each from there, which a prefix cannot: ValueError. `include_state` asks for
+    the projection of each aggregate first.
     """
 
     def __init__(
@@ -89,15 +88,16 @@ class Positions:
     ) -> None:
         self._event_types = None if event_types is None else list(event_types)
         self._include_state = include_state
-        self._subscriptions = {
-            str(number): _Subscription(
-                sub_id=str(number),
-                path=path,
-                exact=_is_exact(path),
-                next_sequence=from_sequence if _is_exact(path) else None,
-                first_sequence=from_sequence,
+        wanted = _distinct(paths)
+        prefixes = [path for path in wanted if not _is_exact(path)]
+        if from_sequence is not None and prefixes:
+            raise ValueError(
+                f"from_sequence: {prefixes[0]} has no history of its own;"
+                ' name aggregates such as ("flow", id), ("catalog",) or ("cluster",)'
             )
-            for number, path in enumerate(_distinct(paths), start=1)
+        self._subscriptions = {
+            str(number): _Subscription(str(number), path, _is_exact(path), from_sequence)
+            for number, path in enumerate(wanted, start=1)
         }
 
     def opening(self) -> list[dict[str, JSON]]:
@@ -108,7 +108,7 @@ class Positions:
         """What was answered before is answered no more: whatever has no sequence to resume from may now miss events."""
         for subscription in self._subscriptions.values():
             subscription.refilled = False
-            if subscription.next_sequence is None and subscription.first_sequence is None:
+            if subscription.next_sequence is None:
                 subscription.missed = not (subscription.exact and self._include_state)
 
     def receive(self, message: JSON) -> Step:
@@ -134,9 +134,8 @@ class Positions:
             wanted["aggregate_ids"] = [list(subscription.path)]
         if self._event_types is not None:
             wanted["event_types"] = self._event_types
-        resume_from = subscription.next_sequence if subscription.exact else subscription.first_sequence
-        if resume_from is not None:
-            wanted["from_sequence"] = resume_from
+        if subscription.next_sequence is not None:
+            wanted["from_sequence"] = subscription.next_sequence
         elif self._include_state and subscription.exact:
             wanted["include_state"] = True
         return {"type": "subscribe", "data": wanted}
@@ -146,11 +145,11 @@ class Positions:
         if subscription.missed:
             changes.append(WatchGap(subscription.path))
         subscription.missed = False
-        subscription.first_sequence = None
         items: list[dict[str, JSON]] = message.get("items") or []
         for item in items:
-            subscription.next_sequence = item["sequence"] if subscription.exact else None
-            changes.append(WatchState(tuple(item["id"]), item["data"], item["sequence"]))
+            if subscription.exact:
+                subscription.next_sequence = item["sequence"]
+                changes.append(WatchState(tuple(item["id"]), item["data"], item["sequence"]))
         if subscription.exact and self._include_state and subscription.next_sequence is None:
             # State was asked for and there is none: the aggregate has no event yet.
             subscription.next_sequence = 0
@@ -186,7 +185,6 @@ class Positions:
             raise WatchError(f"watching {path}: the engine answered: {error}")
         # That sequence can no longer be read: begin again as on the first connection.
         subscription.next_sequence = None
-        subscription.first_sequence = None
         subscription.missed = not self._include_state
         return Step(replies=[self._subscribe(subscription)])
 

@@ -265,12 +265,11 @@ class Client:
         return AsyncClient(self.base_url, self._token, self._timeout_s, retry=self._retry, tls=self._tls)
 
     def _events(self, page_at: Callable[[int], calls.Call], start: int) -> Iterator[dict[str, JSON]]:
-        while True:
-            events = calls.new_events(self._send(page_at(start)), start)
-            if not events:
-                return
+        following: int | None = start
+        while following is not None:
+            start = following
+            events, following = calls.read_events(self._send(page_at(start)), start)
             yield from events
-            start = events[-1]["sequence"] + 1
 
     def _send(self, call: calls.Call) -> dict[str, JSON]:
         failures = 0

@@ -20,6 +20,7 @@ from argyll.client.service.definition import (
     derive_outputs,
 )
 from argyll.client.service.receipts import DEFAULT_CAPACITY
+from argyll.model.wire import step_from_json, step_to_json
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Mapping, Sequence
@@ -156,9 +157,13 @@ class StepService:
         return declare
 
     def definitions(self, base_url: str) -> list[dict[str, JSON]]:
-        """Every step in the spelling of a step file, for YAML, `AsyncClient.register` or `apply_catalog`."""
+        """Every step as its YAML file would have it, served under `base_url`."""
         base = base_url.rstrip("/")
         return [spec.definition(base) for spec in self.specs]
+
+    def api_definitions(self, base_url: str) -> list[dict[str, JSON]]:
+        """The same in the API's spelling, for `AsyncClient.register` and `apply_catalog`: there, defaults are JSON text."""
+        return [step_to_json(step_from_json(step, native=True)) for step in self.definitions(base_url)]
 
     async def start(self, host: str = "127.0.0.1", port: int = DEFAULT_PORT) -> str:
         """Serves in the running loop and returns the base URL. Port 0 takes a free one. Raises OSError if taken."""

@@ -209,7 +209,8 @@ async def test_a_history_is_read_to_its_end_from_where_it_was_asked(serve, clien
     async def history(request):
         start = int(request.query["from"]) if pages else 0
         events = [{"sequence": n} for n in range(start, min(start + 2, 5) if pages else 5)]
-        return web.json_response({"events": events, "count": len(events)})
+        more = {"next": start + 2} if start + 2 < 5 and pages else {}
+        return web.json_response({"events": events, "count": len(events)} | more)
 
     app = web.Application()
     app.router.add_get("/engine/flow/f/events", history)

@@ -57,6 +57,20 @@ def test_parameters_become_attributes():
     ]
 
 
+def test_on_the_api_a_default_is_json_text():
+    service = StepService("s")
+
+    @service.step(id="ship")
+    def ship(level: str = "standard", fast: bool = False) -> None:
+        """Ship"""
+
+    attributes = service.api_definitions("http://h")[0]["attributes"]
+    assert {name: a["optional"]["default"] for name, a in attributes.items()} == {
+        "level": '"standard"',
+        "fast": "false",
+    }
+
+
 def test_a_for_each_input_is_a_list_outside_and_an_element_inside():
     service = StepService("s")
 

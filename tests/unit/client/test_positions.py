@@ -96,9 +96,14 @@ def test_an_aggregate_without_state_starts_at_its_first_event():
     assert wanted(positions)[0]["from_sequence"] == 0
 
 
+def test_a_prefix_has_no_sequence_to_start_from():
+    with pytest.raises(ValueError, match="has no history of its own"):
+        Positions([("catalog",), ("flow",)], from_sequence=0)
+
+
 @pytest.mark.parametrize("path", [("flow",), ()])
 def test_a_prefix_cannot_be_resumed_and_says_so(path):
-    positions = Positions([path], from_sequence=0)
+    positions = Positions([path])
     assert positions.receive(subscribed()).changes == []
     positions.receive(event(7, path=("flow", "any")))
     positions.disconnected()

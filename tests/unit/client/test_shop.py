@@ -13,6 +13,11 @@ import pytest
 import yaml
 from aiohttp import web
 
+from argyll.model.wire import step_from_json
+from argyll.planning import make_plan
+from argyll.planning.planner import init_from
+from argyll.scripts import Scripts
+
 EXAMPLES = Path(__file__).parents[3] / "examples"
 STEP_FILES = sorted((EXAMPLES / "steps").glob("*.yaml"))
 STEPS = {path.stem: yaml.safe_load(path.read_text()) for path in STEP_FILES}
@@ -199,3 +204,73 @@ async def test_a_parcel_is_picked_booked_and_announced(counter):
 
 def test_every_endpoint_is_on_the_port_the_shop_takes_by_default():
     assert {urlsplit(step["http"]["endpoint"]).port for step in HTTP_STEPS.values()} == {shop.PORT}
+
+
+class Catalog:
+    """What planning needs of one: the step files."""
+
+    def __init__(self):
+        self.steps = {id_: step_from_json(step, native=True) for id_, step in STEPS.items()}
+        self.providers = {}
+        for id_, step in STEPS.items():
+            for name in outputs(step):
+                self.providers.setdefault(name, set()).add(id_)
+
+
+def scripts_of(step):
+    names = [inner(name, a) for name, a in step["attributes"].items() if a["role"] != "output"]
+    places = [(step.get("script"), names), (step.get("predicate"), names)]
+    places += [(attribute.get("match"), ["value"]) for attribute in step["attributes"].values()]
+    return [(script, names) for script, names in places if script]
+
+
+@pytest.mark.parametrize("step_id", sorted(STEPS))
+def test_every_script_compiles(step_id):
+    for script, names in scripts_of(STEPS[step_id]):
+        Scripts().compile(script["language"], script["script"], names)
+
+
+ADA = {"id": "c-1", "name": "Ada", "tier": "gold", "orders": 12}
+BLOCKED = {"id": "c-4", "name": "Dan", "tier": "standard", "orders": 0, "blocked": True}
+KILT = {
+    "items": {"sku": "kilt", "quantity": 2},
+    "stock": {"reservation_id": "r", "unit_price": 24_000, "weight_g": 900},
+}
+
+
+@pytest.mark.parametrize(
+    ("step_id", "given_inputs", "result"),
+    [
+        ("price-order", {"items": [KILT["items"]], "stock": [KILT]}, {"subtotal": 48_000, "item_count": 2}),
+        (
+            "calculate-discount",
+            {"customer": ADA, "subtotal": 48_000, "coupon": "WELCOME5", "gold_percent": 10},
+            {"discount": 7_200, "total": 40_800, "notices": "discounted"},
+        ),
+        (
+            "calculate-discount",
+            {"customer": BLOCKED, "subtotal": 48_000, "coupon": "", "gold_percent": 10},
+            {"discount": 0, "total": 48_000, "notices": "no discount"},
+        ),
+        ("fraud-check", {"customer": ADA, "total": 40_800}, {"risk": 10, "notices": "risk 10"}),
+        ("fraud-check", {"customer": BLOCKED, "total": 100}, {"risk": 100, "notices": "risk 100"}),
+        ("check-permission", {"permissions": ["orders:create"], "needed": "orders:create"}, {"allowed": True}),
+        ("check-permission", {"permissions": [], "needed": "orders:create"}, {"allowed": False}),
+    ],
+)
+def test_what_the_scripts_compute(step_id, given_inputs, result):
+    ((script, names),) = scripts_of(STEPS[step_id])
+    assert Scripts().compile(script["language"], script["script"], names).outputs(given_inputs) == result
+
+
+@pytest.mark.parametrize(
+    ("goal", "steps"),
+    [
+        ("complete-order", set(STEPS) - CHILD_STEPS),
+        ("calculate-discount", {"lookup-customer", "check-inventory", "price-order", "calculate-discount"}),
+    ],
+)
+def test_a_goal_needs_a_customer_and_goods_and_runs_what_the_readme_says(goal, steps):
+    plan = make_plan(Catalog(), [goal], init_from({"customer_id": ["c-1"], "items": [[]]}), lambda script, value: True)
+    assert set(plan.steps) == steps
+    assert list(plan.required) == []

@@ -5,6 +5,7 @@ What the messages mean is decided in `positions`; here is only the connection.
 
 from __future__ import annotations
 
+import asyncio
 from typing import TYPE_CHECKING
 
 import msgspec
@@ -21,6 +22,12 @@ if TYPE_CHECKING:
 
     from argyll.client.positions import Change, Positions
     from argyll.client.retry import RetryPolicy
+
+CONNECT_TIMEOUT_S = 10.0
+"""One attempt to get a socket, handshake included."""
+
+CLOSE_TIMEOUT_S = 2.0
+"""How long closing waits for the other side to agree."""
 
 HEARTBEAT_S = 30.0
 """A ping this often; a peer that does not answer within half of it is gone."""
@@ -85,13 +92,15 @@ class Watcher:
         import aiohttp
 
         try:
-            return await self._session.ws_connect(
-                self._url,
-                headers=self._headers,
-                heartbeat=HEARTBEAT_S,
-                max_msg_size=MAX_ANSWER_BYTES,
-                ssl=True if self._tls is None else self._tls,
-            )
+            async with asyncio.timeout(CONNECT_TIMEOUT_S):
+                return await self._session.ws_connect(
+                    self._url,
+                    headers=self._headers,
+                    heartbeat=HEARTBEAT_S,
+                    max_msg_size=MAX_ANSWER_BYTES,
+                    timeout=aiohttp.ClientWSTimeout(ws_close=CLOSE_TIMEOUT_S),
+                    ssl=True if self._tls is None else self._tls,
+                )
         except aiohttp.WSServerHandshakeError as problem:
             raise error_from_answer("GET", self._url, problem.status, None, b"") from problem
         except (aiohttp.ClientError, OSError, TimeoutError) as problem:

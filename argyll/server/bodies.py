@@ -2,6 +2,8 @@
 
 import asyncio
 import re
+from collections.abc import Iterable
+from typing import cast
 
 import msgspec
 from aiohttp.web import BaseRequest, RequestPayloadError
@@ -84,17 +86,17 @@ def check_depth(body: bytes, value: JSON) -> None:
     if body.count(b"[") + body.count(b"{") <= MAX_JSON_DEPTH:
         return
     level: list[JSON] = [value]
-    for _ in range(MAX_JSON_DEPTH + 1):
-        below: list[JSON] = []
-        for item in level:
-            if isinstance(item, dict):
-                below += item.values()
-            elif isinstance(item, list):
-                below += item
-        if not below:
+    for _ in range(MAX_JSON_DEPTH):
+        level = [item for container in level for item in _items(container) if isinstance(item, dict | list)]
+        if not level:
             return
-        level = below
     raise _too_deep()
+
+
+def _items(value: JSON) -> Iterable[JSON]:
+    if isinstance(value, dict):
+        return cast("dict[str, JSON]", value).values()
+    return cast("list[JSON]", value) if isinstance(value, list) else ()
 
 
 def _too_deep() -> BadRequest:

@@ -3,12 +3,12 @@
 A message that cannot be read is `BadMessage`, which names the field and the mend; the socket stays open.
 """
 
-import difflib
 from typing import TypeVar, cast
 
 import msgspec
 from msgspec import Struct
 
+from argyll.analysis.nearest import nearest
 from argyll.model import json
 from argyll.model.events import PAYLOADS
 from argyll.model.json import JSON
@@ -132,8 +132,8 @@ def _known_types(names: list[str] | None, sub_id: str | None) -> frozenset[str] 
         return None
     for index, name in enumerate(names):
         if name not in PAYLOADS:
-            near = difflib.get_close_matches(name, PAYLOADS, n=1)
-            hint = f"; did you mean {near[0]!r}?" if near else ""
+            near = nearest(name[:80], PAYLOADS)
+            hint = f"; did you mean `{near}`?" if near else ""
             raise BadMessage(f"/data/event_types/{index}: no event type is called {name[:80]!r}{hint}", sub_id)
     return frozenset(names)
 

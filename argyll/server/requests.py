@@ -3,7 +3,6 @@
 Only shapes: whether a goal exists or a flow may start is the engine's to say.
 """
 
-import difflib
 import re
 from collections.abc import Sequence
 from typing import Generic, TypeVar, cast, get_args
@@ -11,12 +10,12 @@ from typing import Generic, TypeVar, cast, get_args
 import msgspec
 from msgspec import Struct
 
-from argyll.model import json
+from argyll.analysis.nearest import did_you_mean
 from argyll.model.flow import FlowStatus
 from argyll.model.ids import sanitize_id
 from argyll.model.json import JSON
 from argyll.model.limits import MAX_FLOWS_PAGE
-from argyll.server.bodies import bad_json, check_depth
+from argyll.server.bodies import bad_json, check_depth, decode_body
 from argyll.server.problems import BadRequest, Finding, finding, pointer
 
 FLOW_STATUSES: tuple[str, ...] = get_args(FlowStatus)
@@ -65,8 +64,7 @@ class BodyReader(Generic[Shape]):
         try:
             value = self._decode(body)
         except msgspec.ValidationError as error:
-            check_depth(body, json.decode(body))
-            findings = misfits(self._shape, json.decode(body)) or [finding("", "wrong_type", str(error))]
+            findings = misfits(self._shape, decode_body(body)) or [finding("", "wrong_type", str(error))]
             raise refusal(findings) from error
         except (msgspec.DecodeError, ValueError, RecursionError) as error:
             raise bad_json(body, error) from error
@@ -118,15 +116,13 @@ def _misfit(path: str, value: JSON, wanted: type) -> list[Finding]:
             return [found for key, item in items for found in _misfit(path, {key: item}, wanted)]
         if isinstance(value, dict):
             inner = inner.replace("[...]", pointer(next(iter(cast("dict[str, JSON]", value)))), 1)
-        pointer = path + re.sub(r"\[(\d+)\]", r"/\1", inner)
-        return [finding(pointer, "wrong_type", message[0].lower() + message[1:])]
+        at = path + re.sub(r"\[(\d+)\]", r"/\1", inner)
+        return [finding(at, "wrong_type", message[0].lower() + message[1:])]
     return []
 
 
 def _unknown_field(name: str, known: Sequence[str]) -> Finding:
-    near = difflib.get_close_matches(name.lower(), known, n=1, cutoff=0.6)
-    hint = f"did you mean {near[0]!r}?" if near else f"known here: {', '.join(known)}"
-    return finding(pointer(name), "unknown_field", f"unknown field {name[:80]!r}; {hint}")
+    return finding(pointer(name), "unknown_field", f"unknown field {name[:80]!r}; {did_you_mean(name, known)}")
 
 
 def init_candidates(init: dict[str, JSON] | None) -> dict[str, list[JSON]]:
@@ -155,7 +151,7 @@ def check_query(query: QueryFlows) -> None:
     for index, status in enumerate(query.statuses or ()):
         if status not in FLOW_STATUSES:
             known = ", ".join(FLOW_STATUSES)
-            findings.append(finding(f"/statuses[{index}]", "bad_value", f"{status!r} is not one of {known}"))
+            findings.append(finding(f"/statuses/{index}", "bad_value", f"{status!r} is not one of {known}"))
     if not 0 <= (query.limit or 0) <= MAX_FLOWS_PAGE:
         message = f"{query.limit} is not within 0 (all) and MAX_FLOWS_PAGE, {MAX_FLOWS_PAGE}"
         findings.append(finding("/limit", "bad_value", message))

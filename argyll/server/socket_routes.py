@@ -47,7 +47,8 @@ class SocketRoutes:
         try:
             await socket.prepare(request)
         except HTTPException as error:
-            raise BadRequest(f"not a WebSocket handshake: {' '.join((error.text or '').split())}") from error
+            reason = " ".join((error.text or "").split())
+            raise BadRequest(f"this route speaks WebSocket, connect with a client that does ({reason})") from error
         connection = Connection(socket, request, config, self._hub.wake)
         conversation = Conversation(self._engine, self._hub, connection, config)
         self._hub.join(connection)

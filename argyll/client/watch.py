@@ -26,9 +26,6 @@ if TYPE_CHECKING:
 CONNECT_TIMEOUT_S = 10.0
 """One attempt to get a socket, handshake included."""
 
-CLOSE_TIMEOUT_S = 2.0
-"""How long closing waits for the other side to agree."""
-
 HEARTBEAT_S = 30.0
 """A ping this often; a peer that does not answer within half of it is gone."""
 
@@ -98,7 +95,6 @@ class Watcher:
                     headers=self._headers,
                     heartbeat=HEARTBEAT_S,
                     max_msg_size=MAX_ANSWER_BYTES,
-                    timeout=aiohttp.ClientWSTimeout(ws_close=CLOSE_TIMEOUT_S),
                     ssl=True if self._tls is None else self._tls,
                 )
         except aiohttp.WSServerHandshakeError as problem:

@@ -42,10 +42,8 @@ def _settle(tx: Transaction) -> None:
     """Close what cannot or need not run, decide the outcome, start what can; again until nothing changes."""
     while True:
         _close_impossible(tx)
-        if _fail_flow(tx):
-            return
         _skip_unneeded(tx)
-        if _complete_flow(tx) or not _start_ready(tx):
+        if _fail_flow(tx) or _complete_flow(tx) or not _start_ready(tx):
             return
 
 
@@ -145,6 +143,8 @@ def _run_claims(tx: Transaction) -> bool:
         execution = tx.flow.executions[step_id]
         if (execution.ready or execution.waiting) and claim_work(tx, step_id):
             close_step_if_done(tx, step_id)
+            if execution.status == "failed":
+                return True  # the flow may be lost with it: nothing more is called before that is known
             ended = ended or execution.status != "active"
     return ended
 

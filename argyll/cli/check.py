@@ -5,15 +5,14 @@ from typing import TYPE_CHECKING
 
 import click
 
-from argyll.cli.definitions import check_snapshot, count, show_findings
+from argyll.cli.definitions import check_selected, count, selected, show_findings
 from argyll.cli.errors import CliError
 from argyll.cli.exitcodes import ExitCode
 from argyll.cli.options import example, finish, output_option
 from argyll.cli.output import Format, emit, say
 
 if TYPE_CHECKING:
-    from argyll.analysis import Diagnostic
-    from argyll.gitops import Snapshot
+    from argyll.analysis.diagnostics import Diagnostic
     from argyll.model.wire import JSONObject
 
 
@@ -25,41 +24,35 @@ def check(paths: tuple[Path, ...], fmt: Format) -> None:
 
     Exits with 3 when there is an error. Rules are switched in argyll.yaml beside the steps.
     """
-    snapshot = _gather(paths or (Path(),))
-    if not snapshot.files:
-        raise CliError(f"{snapshot.description}: no step files (*.yaml, *.yml) there", ExitCode.NOT_FOUND)
-    report = check_snapshot(snapshot)
+    files = _gather(paths or (Path(),))
+    if not files:
+        places = ", ".join(str(path) for path in paths) or "here"
+        raise CliError(f"{places}: no step files (*.yaml, *.yml)", ExitCode.NOT_FOUND)
+    report = check_selected(files)
     if fmt == "table":
-        show_findings(report)
-        errors = sum(1 for found in report.diagnostics if found.severity == "error")
-        rest = len(report.diagnostics) - errors
-        say(
-            f"{count(len(snapshot.files), 'file')}, {count(len(report.steps), 'step')}: "
-            f"{count(errors, 'error')}, {count(rest, 'other finding')}"
-        )
+        show_findings(report.diagnostics, files)
+        say(f"checked {count(report.files, 'file')} with {count(len(report.steps), 'sound step')}")
     else:
         emit([_finding(found) for found in report.diagnostics], fmt, str)
     if report.has_errors:
         finish(ExitCode.INVALID)
 
 
-def _gather(paths: tuple[Path, ...]) -> "Snapshot":
-    """Everything at the paths as one snapshot, named as the user named it. The first directory's project file counts."""
-    from argyll.gitops import DirectorySource, Snapshot
+def _gather(paths: tuple[Path, ...]) -> dict[str, bytes]:
+    """Everything at the paths, named as the user named it."""
+    from argyll.gitops import DirectorySource
 
     files: dict[str, bytes] = {}
-    project: bytes | None = None
     for path in paths:
         if path.is_dir():
-            below = DirectorySource(path).read()
-            files |= {(path / name).as_posix(): content for name, content in below.files.items()}
-            project = project if project is not None else below.project
+            below = selected(DirectorySource(path).read().files)
+            files |= {(path / name).as_posix(): content for name, content in below.items()}
         else:
             try:
                 files[path.as_posix()] = path.read_bytes()
             except OSError as error:
                 raise CliError(f"{path}: cannot be read: {error.strerror}", ExitCode.NOT_FOUND) from error
-    return Snapshot("", files, project, ", ".join(str(path) for path in paths))
+    return files
 
 
 def _finding(found: "Diagnostic") -> "JSONObject":

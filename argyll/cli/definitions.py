@@ -1,7 +1,7 @@
 """Step files on their way to the engine: checked with the one analysis, findings shown as the compiler shows its own."""
 
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
 import click
@@ -11,44 +11,55 @@ from argyll.cli.exitcodes import ExitCode
 from argyll.cli.output import use_colour
 
 if TYPE_CHECKING:
-    from argyll.analysis import Diagnostic, Report
+    from argyll.analysis.check import Report
+    from argyll.analysis.diagnostics import Diagnostic
     from argyll.gitops import Snapshot
     from argyll.model.step import Step
 
 
 def check_snapshot(snapshot: "Snapshot") -> "Report":
-    """All findings for the files of one revision."""
-    from argyll.analysis import check_files, read_project
-    from argyll.gitops.source import PROJECT_FILE
+    """All findings for the files of one revision, as its project file wants them."""
+    return check_selected(selected(snapshot.files))
+
+
+def selected(files: Mapping[str, bytes]) -> dict[str, bytes]:
+    """The files of a source that its project file counts as step files, and that file itself."""
+    from argyll.analysis.project import PROJECT_FILE, read_project
+    from argyll.gitops.source import within
+
+    project, _ = read_project(files.get(PROJECT_FILE, b""))
+    return within(files, project.paths)
+
+
+def check_selected(files: Mapping[str, bytes]) -> "Report":
+    """All findings for files, each alone and all together."""
+    from argyll.analysis.check import check_files
     from argyll.scripts import Scripts
 
-    project = read_project(snapshot.project, PROJECT_FILE) if snapshot.project is not None else None
-    return check_files(snapshot.files, scripts=Scripts(), project=project)
+    return check_files(files, scripts=Scripts())
 
 
-def read_steps(place: str, text: bytes) -> list["Step"]:
+def read_steps(place: str, content: bytes) -> list["Step"]:
     """The steps of one file, for a single register or update. Raises `CliError` when the engine would refuse them.
 
     Findings about other steps (a goal that is not in the file) are no reason to stop here: the engine knows the rest.
     """
-    from argyll.analysis import check_files
-    from argyll.scripts import Scripts
-
-    report = check_files({place: text}, scripts=Scripts(), project=None)
+    files = {place: content}
+    report = check_selected(files)
     refusals = [found for found in report.diagnostics if found.rejects]
     if refusals:
-        show_findings(refusals, report)
+        show_findings(refusals, files)
         raise CliError(f"{place}: {count(len(refusals), 'error')}; nothing was sent", ExitCode.INVALID)
     if not report.steps:
         raise CliError(f"{place}: there is no step in it", ExitCode.INVALID)
     return [located.step for located in report.steps.values()]
 
 
-def show_findings(diagnostics: Sequence["Diagnostic"], report: "Report") -> None:
-    """Print findings to stderr with the lines they are about."""
+def show_findings(findings: Sequence["Diagnostic"], files: Mapping[str, bytes]) -> None:
+    """Print findings to stderr with the lines they are about, and their count."""
     from argyll.analysis.render import render
 
-    click.echo(render(diagnostics, report.sources, colour=use_colour(sys.stderr)), err=True)
+    click.echo(render(findings, files, colour=use_colour(sys.stderr)), err=True, nl=False)
 
 
 def count(number: int, noun: str) -> str:

@@ -18,9 +18,9 @@ from argyll.gitops.source import SourceError
 from argyll.model.wire import step_to_json
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
-    from argyll.analysis import Report
+    from argyll.analysis.check import Report
     from argyll.gitops.source import Snapshot, Source
     from argyll.model.json import JSON
     from argyll.model.wire import JSONObject
@@ -113,6 +113,8 @@ class Status:
     message: str = ""
     report: Report | None = field(default=None, compare=False)
     """What the check found in the observed revision."""
+    files: Mapping[str, bytes] = field(default_factory=dict[str, bytes], compare=False)
+    """The files that the report is about."""
     error: Exception | None = field(default=None, compare=False)
     """What `source_error`, `unreachable` and `refused` come from, if an exception."""
     failures: int = 0
@@ -167,7 +169,7 @@ class Agent:
     entropy: Callable[[], float] = random.random
     clock: Callable[[], float] = time.monotonic
     status: Status = field(init=False)
-    _checked: tuple[str, bytes | None, Report] | None = field(default=None, init=False)
+    _checked: tuple[str, Report] | None = field(default=None, init=False)
     _compared_at: float = field(default=0.0, init=False)
 
     def __post_init__(self) -> None:
@@ -183,7 +185,7 @@ class Agent:
         seen = replace(before, message="", error=None, changed=False)
         try:
             snapshot = await asyncio.to_thread(self.source.read)
-            seen = replace(seen, observed=snapshot.revision, description=snapshot.description)
+            seen = replace(seen, observed=snapshot.revision, description=snapshot.description, files=snapshot.files)
             report = await asyncio.to_thread(self._report, snapshot)
             seen = replace(seen, report=report)
             if report.has_errors:
@@ -209,10 +211,9 @@ class Agent:
 
     def _report(self, snapshot: Snapshot) -> Report:
         """The findings for a snapshot, remembered while it stays the same."""
-        checked = self._checked
-        if checked is None or checked[:2] != (snapshot.revision, snapshot.project):
-            checked = self._checked = (snapshot.revision, snapshot.project, self.check(snapshot))
-        return checked[2]
+        if self._checked is None or self._checked[0] != snapshot.revision:
+            self._checked = (snapshot.revision, self.check(snapshot))
+        return self._checked[1]
 
     async def _converge(self, seen: Status, steps: Sequence[JSONObject]) -> Status:
         for _ in range(MAX_CONFLICTS):

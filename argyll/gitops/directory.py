@@ -11,12 +11,11 @@ from pathlib import Path
 
 from argyll.gitops.source import (
     MAX_FILE_BYTES,
-    PROJECT_FILE,
     Budget,
     Snapshot,
     SourceError,
+    belongs,
     content_revision,
-    is_step_file,
 )
 
 DEBOUNCE_MS = 200
@@ -47,14 +46,8 @@ class DirectorySource:
                 content = _read(self._root / path)
                 budget.take(len(content))
                 files[path] = content
-        project = self._root / PROJECT_FILE
         revision = content_revision(files)
-        return Snapshot(
-            revision=revision,
-            files=files,
-            project=_read(project) if project.is_file() else None,
-            description=f"{self._root} ({revision.removeprefix('sha256:')[:12]})",
-        )
+        return Snapshot(revision, files, f"{self._root} ({revision.removeprefix('sha256:')[:12]})")
 
     def _paths(self) -> Iterator[str]:
         def refuse(error: OSError) -> None:
@@ -64,7 +57,7 @@ class DirectorySource:
             folders[:] = sorted(name for name in folders if not name.startswith("."))
             for name in sorted(names):
                 path = (Path(folder) / name).relative_to(self._root).as_posix()
-                if is_step_file(path):
+                if belongs(path):
                     yield path
 
     @asynccontextmanager
@@ -84,9 +77,7 @@ class DirectorySource:
 
         while not stop.is_set():
             with suppress(OSError, RuntimeError):  # gone, or out of watches: the periodic read goes on
-                async for _ in awatch(
-                    self._root, stop_event=stop, debounce=DEBOUNCE_MS, step=50, ignore_permission_denied=True
-                ):
+                async for _ in awatch(self._root, stop_event=stop, debounce=DEBOUNCE_MS, step=50):
                     changed.set()
             changed.set()
             await asyncio.sleep(self._rewatch_s)

@@ -13,13 +13,15 @@ from collections.abc import AsyncGenerator, Iterable, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path, PurePosixPath
 
-from argyll.gitops.source import MAX_FILE_BYTES, PROJECT_FILE, Budget, Snapshot, SourceError, is_step_file
+from argyll.gitops.source import MAX_FILE_BYTES, Budget, Snapshot, SourceError, belongs
 
 GIT_TIMEOUT_S = 120.0
 """For one git command, fetches included."""
 
 _REGULAR_FILE_MODES = frozenset(("100644", "100755"))
 _SHA = re.compile(r"[0-9a-f]{40}|[0-9a-f]{64}")
+_REF = re.compile(r"[^-+:\s][^:\s]*")
+"""What may name a commit: no option, no refspec."""
 _URL = re.compile(r"[a-z][a-z0-9+.-]*://|[^/]+@[^/]+:|[^/]+:[^/\\]", re.IGNORECASE)
 
 
@@ -45,7 +47,12 @@ class GitSource:
     def __init__(
         self, repository: str, ref: str = "HEAD", path: str = "", *, cache: Path, timeout_s: float = GIT_TIMEOUT_S
     ) -> None:
-        """`cache` is the directory that holds copies of remote repositories. Raises `SourceError` for a bad `path`."""
+        """`cache` is the directory that holds copies of remote repositories.
+
+        Raises `UnknownRef` for a `ref` that cannot be one and `SourceError` for a `path` that leaves the repository.
+        """
+        if not _REF.fullmatch(ref):
+            raise UnknownRef(f"{ref!r} is no name of a branch, tag or commit, such as main")
         self._repository = repository
         self._ref = ref
         self._path = _normal_path(path)
@@ -67,8 +74,7 @@ class GitSource:
             budget.take(size)
         contents = self._contents(directory, [blob for blob, _, _ in entries])
         files = {path: content for (_, _, path), content in zip(entries, contents, strict=True)}
-        project = files.pop(PROJECT_FILE, None)
-        return Snapshot(commit, files, project, f"{self._ref}@{commit[:12]}")
+        return Snapshot(commit, files, f"{self._ref}@{commit[:12]}")
 
     @asynccontextmanager
     async def hints(self, changed: asyncio.Event) -> AsyncGenerator[None]:
@@ -91,8 +97,6 @@ class GitSource:
         return directory
 
     def _fetch(self) -> Path:
-        if self._ref.startswith("-"):
-            raise UnknownRef(f"{self._ref!r} is no name of a branch or tag")
         directory = self._cache / hashlib.sha256(self._repository.encode()).hexdigest()[:32]
         if not (directory / "HEAD").exists():
             directory.mkdir(parents=True, exist_ok=True)
@@ -126,7 +130,9 @@ class GitSource:
             head, _, name = record.partition(b"\t")
             mode, _, blob, size = head.decode().split()
             path = name.decode("utf-8", "surrogateescape")
-            if mode in _REGULAR_FILE_MODES and (is_step_file(path) or path == PROJECT_FILE):
+            if mode in _REGULAR_FILE_MODES and belongs(path):
+                if not size.isdigit():
+                    raise GitFailed(f"{self._repository}: object {blob} of {path} is missing; run `git fsck` there")
                 yield blob, int(size), path
 
     def _contents(self, directory: Path, blobs: Sequence[str]) -> list[bytes]:

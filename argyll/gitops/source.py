@@ -5,7 +5,7 @@ A source reads and never writes, checks nothing, and knows no engine.
 
 import asyncio
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
 from pathlib import PurePosixPath
@@ -31,11 +31,10 @@ class SourceTooLarge(SourceError):
 
 @dataclass(frozen=True)
 class Snapshot:
-    """One revision. `files` maps POSIX paths below the root to contents; the project file is kept apart."""
+    """One revision. `files` maps POSIX paths below the root to contents, the project file of the root among them."""
 
     revision: str
     files: Mapping[str, bytes]
-    project: bytes | None
     description: str
     """The revision for people, such as `main@9f2c1e4`."""
 
@@ -57,14 +56,22 @@ class Source(Protocol):
         ...
 
 
-def is_step_file(path: str) -> bool:
-    """Whether a path below the root holds steps: YAML, in no hidden directory, and not the project file."""
+def belongs(path: str) -> bool:
+    """Whether a source reads a path below its root: YAML in no hidden directory; of project files only the root's."""
     parts = PurePosixPath(path).parts
-    return (
-        path.endswith(STEP_SUFFIXES)
-        and parts[-1] not in (PROJECT_FILE, "argyll.yml")
-        and not any(part.startswith(".") for part in parts)
-    )
+    if parts[-1] == PROJECT_FILE:
+        return len(parts) == 1
+    return path.endswith(STEP_SUFFIXES) and not any(part.startswith(".") for part in parts)
+
+
+def within(files: Mapping[str, bytes], directories: Sequence[str]) -> dict[str, bytes]:
+    """The project file and the files below the directories that it names under `paths`; all when it names none."""
+    roots = [PurePosixPath(directory) for directory in directories]
+    return {
+        path: content
+        for path, content in files.items()
+        if not roots or path == PROJECT_FILE or any(PurePosixPath(path).is_relative_to(root) for root in roots)
+    }
 
 
 def content_revision(files: Mapping[str, bytes]) -> str:

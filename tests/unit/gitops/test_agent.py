@@ -1,0 +1,247 @@
+"""One reconcile observes, compares, acts at most once, and reports; nothing else changes the catalog."""
+
+import asyncio
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
+from typing import Any
+
+import pytest
+
+from argyll.analysis.check import LocatedStep, Report
+from argyll.analysis.diagnostics import Diagnostic, Span
+from argyll.client import Conflict, Invalid, Unreachable
+from argyll.gitops import Agent, Pace, PruneGuard, Snapshot, SourceError, Status
+from argyll.gitops.agent import MAX_CONFLICTS
+from argyll.model.json import JSON
+from argyll.model.step import UNSET, Attribute, Http, Step
+
+OWNER = "shop"
+
+
+class FakeSource:
+    """A source whose files are step ids; a file called `bad` is an error."""
+
+    name = "fake"
+
+    def __init__(self, *ids: str) -> None:
+        self.ids: tuple[str, ...] = ids
+        self.failure: Exception | None = None
+        self.changed: asyncio.Event | None = None
+
+    def read(self) -> Snapshot:
+        if self.failure is not None:
+            raise self.failure
+        return Snapshot(f"r:{','.join(self.ids)}", {f"{step}.yaml": b"" for step in self.ids}, "fake@r")
+
+    @asynccontextmanager
+    async def hints(self, changed: asyncio.Event) -> AsyncIterator[None]:
+        self.changed = changed
+        yield
+
+
+class FakeEngine:
+    """A catalog that keeps one owner's steps as JSON, with a sequence."""
+
+    def __init__(self, *ids: str) -> None:
+        self.steps: dict[str, JSON] = dict.fromkeys(ids)
+        self.sequence = 10
+        self.calls: list[dict[str, JSON]] = []
+        self.failures: list[Exception] = []
+        self.intrusions = 0
+
+    async def apply_catalog(self, definitions: Sequence[Any], /, **options: Any) -> dict[str, JSON]:
+        self.calls.append(options | {"steps": list(definitions)})
+        if self.failures:
+            raise self.failures.pop(0)
+        wanted = {step["id"]: step for step in definitions}
+        answer = {
+            "applied": not options["dry_run"],
+            "created": sorted(wanted.keys() - self.steps.keys()),
+            "updated": [],
+            "deleted": sorted(self.steps.keys() - wanted.keys()),
+            "unchanged": len(wanted.keys() & self.steps.keys()),
+            "warnings": [],
+        }
+        if options["dry_run"]:
+            answer["sequence"] = self.sequence
+            if self.intrusions:
+                self.intrusions -= 1
+                self.sequence += 1
+            return answer
+        if options["expected_sequence"] != self.sequence:
+            raise Conflict("POST", "/engine/catalog/apply", 409, {"detail": "catalog has changed"})
+        self.steps, self.sequence = wanted, self.sequence + 1
+        return answer | {"sequence": self.sequence}
+
+    @property
+    def writes(self) -> list[dict[str, JSON]]:
+        return [call for call in self.calls if not call["dry_run"]]
+
+
+def check(snapshot: Snapshot) -> Report:
+    report = Report()
+    for path in snapshot.files:
+        step_id = path.removesuffix(".yaml")
+        if step_id == "bad":
+            report.diagnostics.append(Diagnostic("ARG101", "error", "bad", path=path))
+            continue
+        step = Step(step_id, step_id, "sync", {"x": Attribute("optional", default=[1])}, Http("http://localhost"))
+        report.steps[step_id] = LocatedStep(step, path, Span(0, 0, 1, 1, 1, 1))
+    return report
+
+
+def agent_of(source: FakeSource, engine: FakeEngine, **options: Any) -> Agent:
+    return Agent(source=source, api=engine, owner=OWNER, check=check, **options)
+
+
+async def test_a_new_revision_is_applied_in_one_write_at_the_compared_sequence():
+    engine = FakeEngine("old")
+    status = await agent_of(FakeSource("a", "b"), engine, guard=PruneGuard(allow_empty=True)).reconcile()
+    assert (status.state, status.changed, status.applied) == ("synced", True, "r:a,b")
+    assert (status.difference.created, status.difference.deleted) == (("a", "b"), ("old",))
+    (write,) = engine.writes
+    assert (write["owner"], write["revision"], write["expected_sequence"]) == (OWNER, "r:a,b", 10)
+
+
+async def test_steps_travel_in_the_api_spelling_with_defaults_as_json_text():
+    engine = FakeEngine()
+    await agent_of(FakeSource("a"), engine).reconcile()
+    assert engine.steps["a"]["attributes"]["x"] == {"role": "optional", "optional": {"default": "[1]"}}
+    assert UNSET not in engine.steps["a"].values()
+
+
+async def test_doing_it_again_writes_nothing():
+    engine, source = FakeEngine(), FakeSource("a")
+    agent = agent_of(source, engine)
+    await agent.reconcile()
+    status = await agent.reconcile()
+    assert (status.state, status.changed, len(engine.writes)) == ("synced", False, 1)
+
+
+async def test_one_bad_file_keeps_everything_as_it_is():
+    engine = FakeEngine("a")
+    status = await agent_of(FakeSource("a", "b", "bad"), engine).reconcile()
+    assert (status.state, engine.calls) == ("invalid", [])
+    assert status.report is not None
+    assert [found.code for found in status.report.diagnostics] == ["ARG101"]
+
+
+async def test_a_dry_run_says_what_would_change_and_writes_nothing():
+    engine = FakeEngine("a")
+    status = await agent_of(FakeSource("a", "b"), engine, dry_run=True).reconcile()
+    assert (status.state, status.difference.created, engine.writes) == ("pending", ("b",), [])
+
+
+async def test_a_change_by_somebody_else_is_compared_anew():
+    engine = FakeEngine()
+    engine.intrusions = 2
+    status = await agent_of(FakeSource("a"), engine).reconcile()
+    assert (status.state, len(engine.writes)) == ("synced", 3)
+
+
+async def test_a_catalog_that_never_rests_is_given_up_on_for_now():
+    engine = FakeEngine()
+    engine.intrusions = 100
+    status = await agent_of(FakeSource("a"), engine).reconcile()
+    assert (status.state, len(engine.writes)) == ("refused", MAX_CONFLICTS)
+
+
+OLD = [f"s{n}" for n in range(20)]
+
+
+@pytest.mark.parametrize(
+    ("keep", "guard", "state", "words"),
+    [
+        (20, PruneGuard(), "synced", ""),
+        (17, PruneGuard(), "synced", ""),
+        (15, PruneGuard(), "blocked", "5 of 20 steps"),
+        (15, PruneGuard(allow_prune=True), "synced", ""),
+        (15, PruneGuard(max_percent=25), "synced", ""),
+        (15, PruneGuard(max_percent=100, max_count=4), "blocked", "limits: 4 steps"),
+        (0, PruneGuard(allow_prune=True), "blocked", "--allow-empty"),
+        (0, PruneGuard(allow_prune=True, allow_empty=True), "synced", ""),
+    ],
+)
+async def test_a_large_removal_waits_for_a_person(keep: int, guard: PruneGuard, state: str, words: str):
+    engine = FakeEngine(*OLD)
+    status = await agent_of(FakeSource(*OLD[:keep]), engine, guard=guard).reconcile()
+    assert status.state == state
+    assert words in status.message
+    assert len(engine.steps) == (20 if state == "blocked" else keep)
+
+
+@pytest.mark.parametrize(
+    ("failure", "state"),
+    [
+        (Unreachable("POST", "http://e", "refused", sent=False), "unreachable"),
+        (Invalid("POST", "http://e", 400, {"detail": "no"}), "refused"),
+        (Conflict("POST", "http://e", 409, {"detail": "owned by another"}), "refused"),
+    ],
+)
+async def test_a_failed_call_is_a_status_with_its_cause(failure: Exception, state: str):
+    engine = FakeEngine()
+    engine.failures = [failure]
+    status = await agent_of(FakeSource("a"), engine).reconcile()
+    assert (status.state, status.error, status.failures) == (state, failure, 1)
+
+
+async def test_a_source_that_cannot_be_read_removes_nothing():
+    engine, source = FakeEngine("a"), FakeSource()
+    source.failure = SourceError("gone; bring it back")
+    status = await agent_of(source, engine).reconcile()
+    assert (status.state, status.message, engine.calls) == ("source_error", "gone; bring it back", [])
+
+
+async def watched(agent: Agent, wanted: int) -> list[Status]:
+    """The first statuses that a running agent reports."""
+    told: asyncio.Queue[Status] = asyncio.Queue()
+    running = asyncio.create_task(agent.run(told.put_nowait))
+    try:
+        async with asyncio.timeout(20):
+            return [await told.get() for _ in range(wanted)]
+    finally:
+        running.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await running
+
+
+async def test_the_loop_retries_what_failed_and_reports_only_news():
+    engine = FakeEngine()
+    engine.failures = [Unreachable("POST", "http://e", "refused", sent=False) for _ in range(3)]
+    agent = agent_of(FakeSource("a"), engine, pace=Pace(interval_s=0.001, backoff_s=0.001))
+    assert [status.state for status in await watched(agent, 2)] == ["unreachable", "synced"]
+
+
+async def test_a_hint_is_answered_at_once_however_long_the_interval():
+    engine, source = FakeEngine(), FakeSource("a")
+    agent = agent_of(source, engine, pace=Pace(interval_s=3600))
+    told: asyncio.Queue[Status] = asyncio.Queue()
+    running = asyncio.create_task(agent.run(told.put_nowait))
+    async with asyncio.timeout(20):
+        await told.get()
+        source.ids = ("a", "b")
+        assert source.changed is not None
+        source.changed.set()
+        status = await told.get()
+    running.cancel()
+    assert (status.changed, status.difference.created) == (True, ("b",))
+
+
+async def test_an_unchanged_source_is_compared_with_the_engine_only_now_and_then():
+    engine, now = FakeEngine(), [0.0]
+    agent = agent_of(FakeSource("a"), engine, clock=lambda: now[0], pace=Pace(resync_s=60))
+    await agent.reconcile()
+    calls = len(engine.calls)
+    now[0] = 59
+    await agent.reconcile(resync=False)
+    assert len(engine.calls) == calls
+    now[0] = 61
+    engine.steps.clear()
+    status = await agent.reconcile(resync=False)
+    assert (status.changed, status.difference.created) == (True, ("a",))
+
+
+def test_backoff_doubles_to_its_cap_with_jitter_below():
+    pace = Pace(backoff_s=1, backoff_cap_s=30)
+    assert [pace.after_failures(n, lambda: 0.0) for n in (1, 2, 3, 6, 1000)] == [1, 2, 4, 30, 30]
+    assert pace.after_failures(3, lambda: 1.0) == 2

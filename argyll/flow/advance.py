@@ -5,14 +5,14 @@ status. No history leaves a flow active with nothing that could still move it.
 """
 
 from argyll.flow.env import ScriptFailed
-from argyll.flow.inputs import Outlook, collect_inputs, match_results, outlook, required_outlook, supply
+from argyll.flow.inputs import Outlook, collect_inputs, match_results, required_outlook, supply, wait_for_optional
 from argyll.flow.outcomes import (
     cancel_waiting,
     close_step_if_done,
     complete_step,
     restart_due_compensations,
 )
-from argyll.flow.transaction import NEVER, Transaction
+from argyll.flow.transaction import Transaction
 from argyll.flow.work import TooManyWorkItems, claim_work, expand
 from argyll.model import events as ev
 from argyll.model.flow import (
@@ -27,6 +27,8 @@ from argyll.model.flow import (
 def advance(tx: Transaction) -> None:
     """Bring the flow to its next standstill."""
     flow = tx.flow
+    if flow.plan.timed:
+        tx.touch_all()
     while flow.status == "active":
         _settle(tx)
         if flow.status != "active" or not _run_claims(tx):
@@ -40,27 +42,36 @@ def advance(tx: Transaction) -> None:
 
 def _settle(tx: Transaction) -> None:
     """Close what cannot or need not run, decide the outcome, start what can; again until nothing changes."""
-    while True:
-        _close_impossible(tx)
+    while tx.moved:
+        tx.moved = False
+        ready = _review(tx)
         _skip_unneeded(tx)
-        if _fail_flow(tx) or _complete_flow(tx) or not _start_ready(tx):
+        if _fail_flow(tx) or _complete_flow(tx):
             return
+        _start_ready(tx, ready)
 
 
-def _close_impossible(tx: Transaction) -> None:
-    """Skip or fail pending steps that can never start. One pass is enough: providers come before consumers."""
-    for step_id in list(tx.flow.pending):
-        step = tx.step(step_id)
-        try:
-            expected = required_outlook(tx, step_id, step)
-        except ScriptFailed as error:
-            _fail_pending(tx, step_id, f"match evaluation failed: {error}")
-            continue
-        if expected.kind == "pruned":
-            inputs = collect_inputs(tx, step_id, step, None)
-            tx.emit(ev.StepSkipped(tx.flow.id, step_id, REASON_MATCH, inputs, list(expected.unsatisfied)))
-        elif expected.kind == "unreachable":
-            _fail_pending(tx, step_id, REASON_UNREACHABLE, expected)
+def _review(tx: Transaction) -> dict[str, int]:
+    """Skip or fail the steps under review that can never start; gives the others whose required inputs are there, each
+    with its anchor."""
+    ready: dict[str, int] = {}
+    while tx.review:
+        steps, tx.review = tx.in_order(tx.review), set()
+        for step_id in steps:
+            step = tx.step(step_id)
+            try:
+                expected = required_outlook(tx, step_id, step)
+            except ScriptFailed as error:
+                _fail_pending(tx, step_id, f"match evaluation failed: {error}")
+                continue
+            if expected.kind == "ready":
+                ready[step_id] = expected.anchor
+            elif expected.kind == "pruned":
+                inputs = collect_inputs(tx, step_id, step, None)
+                tx.emit(ev.StepSkipped(tx.flow.id, step_id, REASON_MATCH, inputs, list(expected.unsatisfied)))
+            elif expected.kind == "unreachable":
+                _fail_pending(tx, step_id, REASON_UNREACHABLE, expected)
+    return ready
 
 
 def _fail_pending(tx: Transaction, step_id: str, error: str, expected: Outlook | None = None) -> None:
@@ -73,12 +84,13 @@ def _fail_pending(tx: Transaction, step_id: str, error: str, expected: Outlook |
 
 
 def _skip_unneeded(tx: Transaction) -> None:
-    """Skip pending steps whose outputs nobody will read. One pass is enough: consumers are looked at first."""
+    """Skip steps under review whose outputs nobody will read, consumers first."""
     flow = tx.flow
-    goals = flow.plan.goals
-    for step_id in reversed(list(flow.pending)):
-        if step_id not in goals and not _is_needed(tx, step_id):
-            tx.emit(ev.StepSkipped(flow.id, step_id, REASON_NOT_NEEDED))
+    while tx.needs:
+        steps, tx.needs = tx.in_order(tx.needs), set()
+        for step_id in reversed(steps):
+            if step_id not in flow.plan.goals and not _is_needed(tx, step_id):
+                tx.emit(ev.StepSkipped(flow.id, step_id, REASON_NOT_NEEDED))
 
 
 def _is_needed(tx: Transaction, step_id: str) -> bool:
@@ -97,21 +109,18 @@ def _wants_more(tx: Transaction, consumer: str, name: str) -> bool:
     return spec.collect != "all" or not supply(tx.flow, name).broken
 
 
-def _start_ready(tx: Transaction) -> bool:
-    """Start every pending step that can. True when the flow has to be looked at again."""
-    changed = False
-    for step_id in list(tx.flow.pending):
-        try:
-            expected = outlook(tx, step_id, tx.step(step_id))
-        except ScriptFailed as error:
-            _fail_pending(tx, step_id, f"match evaluation failed: {error}")
-            return True
-        if expected.kind == "ready":
-            _start(tx, step_id, expected.anchor)
-            changed = True
-        elif expected.recheck_at != NEVER:
-            tx.wake(expected.recheck_at)
-    return changed
+def _start_ready(tx: Transaction, ready: dict[str, int]) -> None:
+    """Start the steps that are ready and do not wait for an optional input."""
+    for step_id in tx.in_order(ready):
+        anchor = ready[step_id]
+        recheck_at = wait_for_optional(tx, step_id, tx.step(step_id), anchor)
+        if recheck_at:
+            tx.wake(recheck_at)
+            continue
+        _start(tx, step_id, anchor)
+        if tx.flow.executions[step_id].status in ("failed", "skipped"):
+            tx.review.update(ready)  # the flow may be lost with it: the rest waits until that is known
+            return
 
 
 def _start(tx: Transaction, step_id: str, anchor: int) -> None:
@@ -157,7 +166,7 @@ def _fail_flow(tx: Transaction) -> bool:
         tx.emit(ev.FlowFailed(flow.id, _failure(tx)))
         return True
     if goals and len(goals) == len(flow.plan.goals) and all(_is_pruned(goal.status, goal.error) for goal in goals):
-        tx.emit(ev.FlowFailed(flow.id, "flow failed"))
+        tx.emit(ev.FlowFailed(flow.id, _failure(tx)))
         return True
     return False
 
@@ -167,8 +176,10 @@ def _is_pruned(status: str, reason: str) -> bool:
 
 
 def _failure(tx: Transaction) -> str:
-    """The text of a failed flow: the first step, providers first, that failed of itself."""
+    """The text of a failed flow: the first step, providers first, that failed of itself (execution.md 8.8)."""
     failed = [(s, e) for s, e in tx.flow.executions.items() if e.status == "failed"]
+    if not failed:
+        return "flow failed"
     step_id, execution = next(((s, e) for s, e in failed if e.error != REASON_UNREACHABLE), failed[0])
     return f"step {step_id} failed: {execution.error}"
 

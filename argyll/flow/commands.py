@@ -117,6 +117,7 @@ def start(
     assert flow is not None
     tx = Transaction(flow, env)
     tx.events.append(started)
+    tx.touch_all()
     advance(tx)
     return tx
 

@@ -64,9 +64,9 @@ def _of_started(flow: FlowState, step_id: str, token: str, attempt: int) -> Effe
 
 def waiting_children(flow: FlowState) -> Iterator[Effect]:
     """Children that active items wait for: driven again after a restart, in case their word was lost (decisions 25)."""
-    for step_id in flow.running:
-        if flow.plan.steps[step_id].type == "flow":
-            for token, work in flow.executions[step_id].work_items.items():
+    for step_id, execution in flow.executions.items():
+        if execution.active and flow.plan.steps[step_id].type == "flow":
+            for token, work in execution.work_items.items():
                 if work.status == "active":
                     yield StartChild(flow.id, step_id, token, child_flow_id(flow.id, step_id, token))
 

@@ -10,7 +10,7 @@ from typing import Literal, NamedTuple
 from msgspec import UNSET
 
 from argyll.flow.env import ScriptFailed, Values
-from argyll.flow.transaction import NEVER, Transaction
+from argyll.flow.transaction import Transaction
 from argyll.model.flow import STEP_TERMINAL, FlowState, Value
 from argyll.model.json import JSON
 from argyll.model.match import Verdict, combine, match_verdict
@@ -95,7 +95,7 @@ def _when(settled: bool, verdict: InputVerdict) -> InputVerdict:
 
 def gates(tx: Transaction, step_id: str, step: Step) -> dict[str, Verdict]:
     """The verdict of every match gate of a step, by input. Raises `ScriptFailed`."""
-    return {name: _gate(tx, step_id, name, spec) for name, spec in step.inputs.items() if spec.match is not None}
+    return {name: _gate(tx, step_id, name, spec) for name, spec in step.gates.items()}
 
 
 def _gate(tx: Transaction, step_id: str, name: str, spec: Attribute) -> Verdict:
@@ -111,12 +111,11 @@ def _gate(tx: Transaction, step_id: str, name: str, spec: Attribute) -> Verdict:
 
 
 class Outlook(NamedTuple):
-    """What a pending step can expect: start `ready` with `inputs` chosen, `wait` (until `recheck_at` at the latest),
-    or never: `pruned` by the gates named in `unsatisfied`, or `unreachable` for the inputs named there."""
+    """What the required inputs of a pending step amount to: `ready` since `anchor`, `wait`, or never: `pruned` by the
+    gates named in `unsatisfied`, or `unreachable` for the inputs named there."""
 
     kind: Literal["ready", "wait", "pruned", "unreachable"]
     unsatisfied: tuple[str, ...] = ()
-    recheck_at: int = NEVER
     anchor: int = 0
 
 
@@ -129,7 +128,7 @@ def required_outlook(tx: Transaction, step_id: str, step: Step) -> Outlook:
     A closed gate prunes whatever the other inputs are; an undecided one is waited for before an impossible input
     counts, because the step may turn out not to be wanted at all (decisions 19).
     """
-    if any(spec.match is not None for spec in step.inputs.values()):
+    if step.gates:
         verdicts = gates(tx, step_id, step)
         gate = combine(verdicts.values())
         if gate == "unmatched":
@@ -139,9 +138,7 @@ def required_outlook(tx: Transaction, step_id: str, step: Step) -> Outlook:
     impossible: list[str] = []
     possible = False
     anchor = tx.flow.created_at
-    for name, spec in step.inputs.items():
-        if spec.role != "required":
-            continue
+    for name, spec in step.required.items():
         verdict, _, at_us = fulfilment(tx, step_id, name, spec)
         if verdict == "impossible":
             impossible.append(name)
@@ -167,9 +164,8 @@ def optional_choice(tx: Transaction, step_id: str, name: str, spec: Attribute, a
     verdict, values, at_us = fulfilment(tx, step_id, name, spec)
     if verdict == "fulfilled":
         return Choice(values if at_us <= limit else _partial(spec.collect, values, limit))
-    facts = supply(tx.flow, name)
     now = tx.env.now_us
-    if facts.settled or not spec.deadline_ms:
+    if verdict == "impossible" or not spec.deadline_ms or supply(tx.flow, name).settled:
         return Choice(_partial(spec.collect, values, now))
     return Choice(_partial(spec.collect, values, limit)) if limit <= now else Choice((), limit)
 
@@ -179,16 +175,12 @@ def _partial(collect: Collect, values: Sequence[Value], cutoff: int) -> Sequence
     return [value for value in values if value.set_at <= cutoff] if collect in ("last", "some") else ()
 
 
-def outlook(tx: Transaction, step_id: str, step: Step) -> Outlook:
-    """Whether a pending step can start now, with the optional inputs considered. Raises `ScriptFailed`."""
-    result = required_outlook(tx, step_id, step)
-    if result.kind != "ready":
-        return result
-    recheck = 0
-    for name, spec in step.inputs.items():
-        if spec.role == "optional":
-            recheck = max(recheck, optional_choice(tx, step_id, name, spec, result.anchor).recheck_at)
-    return Outlook("wait", recheck_at=recheck) if recheck else result
+def wait_for_optional(tx: Transaction, step_id: str, step: Step, anchor: int) -> int:
+    """Until when a step whose required inputs are there since `anchor` still waits for optional ones; 0: no longer."""
+    return max(
+        (optional_choice(tx, step_id, name, spec, anchor).recheck_at for name, spec in step.optional.items()),
+        default=0,
+    )
 
 
 def collect_inputs(tx: Transaction, step_id: str, step: Step, anchor: int | None) -> Values:

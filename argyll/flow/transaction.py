@@ -1,18 +1,26 @@
 """One command's run over one flow: what it raised so far, already applied, so that later decisions see it."""
 
+from collections.abc import Iterable
+
 from argyll.flow.apply import apply
 from argyll.flow.env import Env
-from argyll.model.events import Payload
+from argyll.model.events import AttributeSet, Payload, StepCompleted, StepFailed, StepSkipped, StepStarted
 from argyll.model.flow import FlowState
 from argyll.model.step import Step
 
 NEVER = 1 << 62
 
+_STEP_ENDED = (StepCompleted, StepFailed, StepSkipped)
+
 
 class Transaction:
-    """Raises events on a flow. `wake_at` is the earliest moment at which time alone would change something."""
+    """Raises events on a flow. `wake_at` is the earliest moment at which time alone would change something.
 
-    __slots__ = ("env", "events", "flow", "matches", "wake_at")
+    Invariant: a pending step whose verdict may have changed since it was last looked at is in `review`, one that may
+    no longer be needed is in `needs`; so a flow settles in time proportional to what a command touched.
+    """
+
+    __slots__ = ("env", "events", "flow", "matches", "moved", "needs", "review", "wake_at")
 
     def __init__(self, flow: FlowState, env: Env) -> None:
         self.flow, self.env = flow, env
@@ -20,11 +28,37 @@ class Transaction:
         self.wake_at = NEVER
         self.matches: dict[tuple[str, str], list[bool]] = {}
         """Results of match scripts by (step, attribute), one a candidate: each runs once a command."""
+        self.review: set[str] = set()
+        self.needs: set[str] = set()
+        self.moved = False
+        """Whether a step changed its status, so that the flow's outcome may be decided."""
 
     def emit(self, payload: Payload) -> None:
         """Raise an event: it is applied at once and appended with the rest when the command ends."""
         self.events.append(payload)
         apply(self.flow, payload, self.env.now_us)
+        if isinstance(payload, _STEP_ENDED):
+            around = self.flow.plan.neighbours[payload.step_id]
+            self.review |= around.downstream
+            self.needs |= around.rivals
+            self.needs |= around.upstream
+            self.moved = True
+        elif isinstance(payload, StepStarted):
+            self.needs |= self.flow.plan.neighbours[payload.step_id].upstream
+            self.moved = True
+        elif isinstance(payload, AttributeSet):
+            self.needs |= self.flow.plan.neighbours[payload.step_id].rivals
+
+    def touch_all(self) -> None:
+        """Look at every pending step: the flow is new, or time itself may have changed a verdict."""
+        self.review.update(self.flow.pending)
+        self.needs.update(self.flow.pending)
+        self.moved = True
+
+    def in_order(self, step_ids: Iterable[str]) -> list[str]:
+        """Pending steps among `step_ids`, providers before consumers."""
+        pending, position = self.flow.pending, self.flow.plan.position
+        return sorted((step_id for step_id in step_ids if step_id in pending), key=position.__getitem__)
 
     def step(self, step_id: str) -> Step:
         """The definition of a step of the plan."""

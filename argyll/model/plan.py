@@ -24,6 +24,14 @@ class Edges(Struct, frozen=True):
     consumers: tuple[str, ...] = ()
 
 
+class Neighbours(Struct, frozen=True):
+    """The steps around one step of a plan: who reads its outputs, who writes its inputs, who writes the same outputs."""
+
+    downstream: frozenset[str]
+    upstream: frozenset[str]
+    rivals: frozenset[str]
+
+
 class Excluded(Struct, frozen=True, omit_defaults=True):
     """Steps that were considered and left out: step id to the attribute names that say why.
 
@@ -65,6 +73,28 @@ class Plan(Struct, frozen=True, dict=True, eq=False):
             order += level
             sorter.done(*level)
         return tuple(order)
+
+    @cached_property
+    def position(self) -> dict[str, int]:
+        """Where each step stands in `order`."""
+        return {step_id: index for index, step_id in enumerate(self.order)}
+
+    @cached_property
+    def neighbours(self) -> dict[str, Neighbours]:
+        """The steps around each step."""
+        return {
+            step_id: Neighbours(
+                downstream=frozenset(c for name in step.outputs for c in self.consumers(name)),
+                upstream=frozenset(p for name in step.inputs for p in self.providers(name)),
+                rivals=frozenset(p for name in step.outputs for p in self.providers(name)) - {step_id},
+            )
+            for step_id, step in self.steps.items()
+        }
+
+    @cached_property
+    def timed(self) -> bool:
+        """Whether an optional input has a deadline, so that time alone can start a step."""
+        return any(spec.deadline_ms for step in self.steps.values() for spec in step.inputs.values())
 
     @cached_property
     def memoizable(self) -> frozenset[str]:

@@ -146,6 +146,21 @@ class Step(Struct, frozen=True, dict=True):
         return {name: spec for name, spec in sorted(self.attributes.items()) if spec.is_input}
 
     @cached_property
+    def required(self) -> dict[str, Attribute]:
+        """Required attributes, by name in ascending order."""
+        return {name: spec for name, spec in self.inputs.items() if spec.role == "required"}
+
+    @cached_property
+    def optional(self) -> dict[str, Attribute]:
+        """Optional attributes, by name in ascending order."""
+        return {name: spec for name, spec in self.inputs.items() if spec.role == "optional"}
+
+    @cached_property
+    def gates(self) -> dict[str, Attribute]:
+        """Required attributes with a match, by name in ascending order."""
+        return {name: spec for name, spec in self.inputs.items() if spec.match is not None}
+
+    @cached_property
     def outputs(self) -> dict[str, Attribute]:
         """Output attributes, by name in ascending order."""
         return {name: spec for name, spec in sorted(self.attributes.items()) if spec.role == "output"}

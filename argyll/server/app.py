@@ -82,6 +82,7 @@ class RunningServer:
         self._hub = hub
         self._host = host
         self._stop_listening = stop_listening
+        self._closed = False
         self.port: int = listener.sockets[0].getsockname()[1]
 
     @property
@@ -92,6 +93,9 @@ class RunningServer:
 
     async def close(self, drain_s: float = 10.0) -> None:
         """Accept nothing more, close sockets with 1001, let requests in progress finish for `drain_s` seconds."""
+        if self._closed:
+            return
+        self._closed = True
         self._listener.close()
         self._stop_listening()
         await self._hub.close()

@@ -49,18 +49,24 @@ class Connection:
         return self._closing is not None
 
     def send(self, frame: bytes) -> None:
-        """Queue a frame. A queue over its limits ends the connection."""
+        """Queue a frame. A queue over its limits ends the connection, unless the transport takes some of it."""
         if self._closing is not None:
             return
         self._frames.append(frame)
         self._bytes += len(frame)
+        if len(self._frames) > self._config.ws_queue_messages or self._bytes > self._config.ws_queue_bytes:
+            # One append may hold more events than the queue: that is no fault of the consumer.
+            self._write()
+            self._check_limits()
+        if not self._announced:
+            self._announced = True
+            self._on_waiting(self)
+
+    def _check_limits(self) -> None:
         if len(self._frames) > self._config.ws_queue_messages:
             self.too_slow("ws_queue_messages", self._config.ws_queue_messages)
         elif self._bytes > self._config.ws_queue_bytes:
             self.too_slow("ws_queue_bytes", self._config.ws_queue_bytes)
-        elif not self._announced:
-            self._announced = True
-            self._on_waiting(self)
 
     def hold(self, waiting: int) -> None:
         """A gate keeps `waiting` events for this connection: they count like frames in the queue."""
@@ -89,7 +95,7 @@ class Connection:
                 size += len(frame)
             self._bytes -= size
             transport.write(batch[0] if len(batch) == 1 else b"".join(batch))
-        if self._room is not None and self._has_room():
+        if self._room is not None and self.has_room:
             self._room.set_result(None)
             self._room = None
         return not frames
@@ -100,13 +106,15 @@ class Connection:
                 await self._writer.drain()
         self._draining = None
 
-    def _has_room(self) -> bool:
+    @property
+    def has_room(self) -> bool:
+        """Whether the queue is at most half full."""
         config = self._config
         return len(self._frames) * 2 <= config.ws_queue_messages and self._bytes * 2 <= config.ws_queue_bytes
 
     async def room(self) -> None:
-        """Wait until the queue is at most half full: for a producer that can wait, such as a replay."""
-        while not self.closing and not self._has_room():
+        """Wait for room: for a producer that can wait, such as a replay."""
+        while not self.closing and not self.has_room:
             self._room = self._room or asyncio.get_running_loop().create_future()
             await asyncio.shield(self._room)
 
@@ -127,15 +135,15 @@ class Connection:
         return self._closing
 
     async def _end(self, code: int, reason: str) -> None:
+        transport = self._protocol.transport
         try:
             await self._socket.close(code=code, message=reason.encode(), drain=False)
         finally:
-            transport = self._protocol.transport
-            if transport is not None:
-                # A peer that does not read would keep a gracefully closed transport open for ever.
-                transport.abort()
             if self._draining is not None:
                 self._draining.cancel()
+            if transport is not None:
+                # A peer that does not read would keep a gracefully closed transport open for ever.
+                asyncio.get_running_loop().call_later(self._config.ws_close_s, transport.abort)
 
     async def closed(self) -> None:
         """Wait for an end that has begun."""

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from argyll.engine import Engine
     from argyll.server.config import ServerConfig
     from argyll.server.hub import Hub
-    from argyll.store import Aggregate
+    from argyll.store import Aggregate, Record
 
 logger = logging.getLogger(__name__)
 
@@ -58,6 +58,9 @@ class Conversation:
                 await self._subscribe(message)
         except BadMessage as bad:
             self.complain(str(bad), bad.sub_id)
+        except Exception:
+            logger.exception("reading state for %s failed", text[:200])
+            self._fail()
 
     def complain(self, error: str, sub_id: str | None = None) -> None:
         """Answer that something was wrong."""
@@ -67,6 +70,10 @@ class Conversation:
         """The socket is closed: drop every subscription."""
         for subscription in [*self._subscriptions.values()]:
             self._drop(subscription)
+
+    def _fail(self) -> None:
+        """State or history cannot be read: a stream with a gap would be worse than none."""
+        self._connection.close(INTERNAL_ERROR, "the node cannot read what was asked for; see its log")
 
     def _say(self, message: bytes) -> None:
         self._connection.send(text_frame(message))
@@ -156,26 +163,38 @@ class Conversation:
                 await self._replay_one(subscription, gate, aggregate, start)
         except Exception:
             logger.exception("replaying %s from %d failed", subscription.prefixes, start)
-            self._connection.close(INTERNAL_ERROR, "history cannot be read; see the node's log")
+            self._fail()
         finally:
             self._replays.pop(subscription, None)
 
     async def _replay_one(
         self, subscription: Subscription[Connection], gate: Gate, aggregate: Aggregate, start: int
     ) -> None:
-        while True:
+        page = REPLAY_PAGE_EVENTS
+        while not self._connection.closing:
             await self._connection.room()
             gate.reading(aggregate)
-            records = await self._engine.events(aggregate, start, REPLAY_PAGE_EVENTS)
-            for record in records:
-                if subscription.wants(record.type):
-                    self._say(socket_event(Event(aggregate, *record), subscription.part))
-            if records:
-                start = records[-1].sequence + 1
-            if len(records) < REPLAY_PAGE_EVENTS:
+            records = await self._engine.events(aggregate, start, page)
+            sent = self._send_while_room(subscription, aggregate, records)
+            if sent:
+                start = records[sent - 1].sequence + 1
+            if sent == len(records) < page:
                 self._pass_on(subscription, gate.caught_up(aggregate, start))
                 return
             gate.read_more(aggregate)
+            # Large events fill the queue early: what did not fit is read again, in a page that fits.
+            page = min(page * 2, REPLAY_PAGE_EVENTS) if sent == len(records) else max(sent, 1)
+
+    def _send_while_room(
+        self, subscription: Subscription[Connection], aggregate: Aggregate, records: list[Record]
+    ) -> int:
+        """How many of the records were passed on (or filtered out) before the queue was half full."""
+        for done, record in enumerate(records):
+            if not self._connection.has_room:
+                return done
+            if subscription.wants(record.type):
+                self._say(socket_event(Event(aggregate, *record), subscription.part))
+        return len(records)
 
 
 def _subscribed(wish: Subscribe, items: list[bytes]) -> bytes:

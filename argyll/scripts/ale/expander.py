@@ -14,6 +14,7 @@ from argyll.scripts.ale.equality import freeze
 from argyll.scripts.ale.reader import Form, Tag, syntax_error
 from argyll.scripts.ale.run import Run
 from argyll.scripts.ale.values import AleError, AleSet, Builtin, Cons, Key, Keyword, Pair, Symbol, SyntaxName, Value
+from argyll.scripts.interface import CompileError
 
 DOMAIN: Final = "ale"
 """The namespace of everything in the catalogue: `ale/if` is `if` even where a local is called so."""
@@ -84,8 +85,12 @@ class Expander:
         self.run = run
         self.fresh_names = 0
 
+    def error(self, form: Form, message: str) -> CompileError:
+        """A compile error at a form."""
+        return syntax_error(self.text, form.offset, message)
+
     def fail(self, form: Form, message: str) -> NoReturn:
-        raise syntax_error(self.text, form.offset, message)
+        raise self.error(form, message)
 
     def fresh(self) -> str:
         """A name no script can write."""
@@ -155,7 +160,7 @@ class Expander:
         found = self.global_value(symbol.name)
         if found is not None:
             return found
-        self.unresolved(form, symbol.name, scope)
+        raise self.unresolved(form, symbol.name, scope)
 
     def global_value(self, name: str) -> core.Const | None:
         if name in GLOBALS:
@@ -164,16 +169,17 @@ class Expander:
             return core.Const(SyntaxName(name, FORMS[name].macro))
         return None
 
-    def unresolved(self, form: Form, name: str, scope: Scope) -> NoReturn:
+    def unresolved(self, form: Form, name: str, scope: Scope) -> CompileError:
+        """The error for a name that stands for nothing, with what may have been meant."""
         if name in EXCLUDED:
-            self.fail(form, f"{name} is not available: {EXCLUDED[name]}")
+            return self.error(form, f"{name} is not available: {EXCLUDED[name]}")
         if name in HINTS:
-            self.fail(form, f"name not declared in namespace: {name}; {HINTS[name]}")
+            return self.error(form, f"name not declared in namespace: {name}; {HINTS[name]}")
         import difflib  # only here: it costs more to import than most scripts to compile
 
         near = difflib.get_close_matches(name, {*scope.visible(), *ENTRIES}, n=1)
         hint = f"; did you mean {near[0]}?" if near else "; it is neither an input nor part of the language"
-        self.fail(form, f"name not declared in namespace: {name}{hint}")
+        return self.error(form, f"name not declared in namespace: {name}{hint}")
 
     def is_local(self, name: str, scope: Scope | None) -> bool:
         while scope is not None:

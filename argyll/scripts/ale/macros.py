@@ -202,7 +202,7 @@ def _step(expander: Expander, value: Form, step: Form, *, last: bool) -> Form:
         return _list(step, head, *rest, value) if last else _list(step, head, value, *rest)
     if step.tag is Tag.SYMBOL or (step.tag is Tag.CONSTANT and type(step.value) is Keyword):
         return _list(step, step, value)
-    expander.fail(step, "a value is threaded through calls, names and keywords only")
+    raise expander.error(step, "a value is threaded through calls, names and keywords only")
 
 
 def _thread(name: str, doc: str, tier: int, *, last: bool) -> None:

@@ -235,7 +235,7 @@ class _Reader:
                 self.fail(offset, f"the number {token} is out of range")
         except ValueError:
             self.fail(offset, "this number has too many digits")
-        self.fail(offset, f"malformed number {token!r}")
+        raise syntax_error(self.text, offset, f"malformed number {token!r}")
 
     def symbol(self, token: str, offset: int) -> Form:
         if token in ("#t", "#f"):

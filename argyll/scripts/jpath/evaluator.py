@@ -3,6 +3,8 @@
 Objects are visited in ascending key order, so results never depend on how a document was built. Inside a filter of a
 relative path `$` is the node that path started from.
 """
+# Plain loops, no all(): a generator costs more than these loops and nests C frames.
+# ruff: noqa: SIM110
 
 from collections.abc import Callable
 from functools import lru_cache

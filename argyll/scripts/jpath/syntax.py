@@ -374,7 +374,9 @@ class _Parser:
             case Literal():
                 raise self.error("a literal must be compared with something", expression.offset)
             case Function(name="length" | "count" | "value"):
-                raise self.error(f"the result of {expression.name}() must be compared with something", expression.offset)
+                raise self.error(
+                    f"the result of {expression.name}() must be compared with something", expression.offset
+                )
             case _:
                 self.check(expression)
 

@@ -1,4 +1,6 @@
 """Equality, truth, failures, kinds of values and calling of procedures."""
+# Plain loops, no all(): a generator costs more than these loops and nests C frames.
+# ruff: noqa: SIM110
 
 from collections.abc import Callable
 

@@ -1,0 +1,154 @@
+"""One sandboxed Lua 5.2 runtime, and a pool of them. A runtime serves one call at a time and keeps nothing between calls.
+
+The memory limit is on only while a script runs: Lua aborts the process when an allocation fails outside a protected call.
+"""
+
+from collections.abc import Callable
+from typing import Any, Final, NoReturn
+
+from lupa import lua52
+
+from argyll.scripts.interface import Clock, CompileError, LimitExceeded, LimitName, Limits, RunError
+from argyll.scripts.lua.boot import BOOT
+from argyll.scripts.lua.convert import LuaValue, inbound
+from argyll.scripts.meter import exceeded
+
+INSTRUCTIONS_PER_STEP: Final = 10
+"""Virtual machine instructions that count as one step of `Limits.steps`."""
+
+MAX_CHUNKS: Final = 512
+"""Compiled scripts one runtime keeps."""
+
+MAX_IDLE_RUNTIMES: Final = 8
+MAX_IDLE_BYTES: Final = 32 * 1024 * 1024
+"""A runtime that holds more after a call is dropped."""
+
+MIN_MEMORY: Final = 1024 * 1024
+"""The least memory a run gets, so that calling it cannot fail outside Lua's protection."""
+
+SHORT_TEXT: Final = 4096
+"""Longer strings are handed over before the memory limit is set."""
+
+
+def _no_attributes(_owner: object, _name: object, _setting: bool) -> NoReturn:
+    raise AttributeError("Python is not available to scripts")
+
+
+class Runtime:
+    """A Lua state with the sandbox installed."""
+
+    def __init__(self) -> None:
+        new_state: Any = lua52.LuaRuntime  # its stub is that of an older version
+        self._lua: Any = new_state(
+            register_eval=False,
+            register_builtins=False,
+            attribute_filter=_no_attributes,
+            unpack_returned_tuples=False,
+            max_memory=2**62,
+        )
+        if self._lua.lua_version != (5, 2):
+            raise RuntimeError(f"Lua 5.2 is needed, lupa gave {self._lua.lua_version}")
+        self._lua.set_max_memory(0)
+        self._prepare, self._run = self._lua.execute(BOOT)
+        self._chunks: dict[str, Any] = {}
+
+    def chunk(self, source: str) -> Any:
+        """The compiled chunk of a source. Raises `CompileError`."""
+        found = self._chunks.get(source)
+        if found is not None:
+            return found
+        try:
+            prepared = self._prepare(source)
+        except UnicodeEncodeError:
+            raise CompileError("the script holds half a surrogate pair, which is no text") from None
+        chunk, message = prepared if isinstance(prepared, tuple) else (prepared, None)
+        if chunk is None:
+            text, line = split_place(str(message))
+            raise CompileError(text, line)
+        if len(self._chunks) >= MAX_CHUNKS:
+            del self._chunks[next(iter(self._chunks))]
+        self._chunks[source] = chunk
+        return chunk
+
+    def call(self, source: str, arguments: list[Any], limits: Limits, clock: Clock) -> LuaValue:
+        """Run a chunk; its first result, still a Lua value. Raises `RunError`."""
+        chunk = self.chunk(source)
+        lua = self._lua
+        given, packed = self._arguments(arguments)
+        deadline = clock() + limits.wall_ms / 1000
+        lua.set_max_memory(lua.get_memory_used() + max(limits.memory, MIN_MEMORY))
+        try:
+            outcome = self._run(chunk, limits.steps * INSTRUCTIONS_PER_STEP, deadline, clock, packed, *given)
+        except lua52.LuaError as error:
+            raise _run_error(str(error).partition("\nstack traceback:")[0]) from None
+        except UnicodeEncodeError:
+            raise _not_text() from None
+        finally:
+            lua.set_max_memory(0)
+        ok, value, limit = outcome
+        if limit is not None:
+            raise _limit_error(limit, limits)
+        if not ok:
+            raise _run_error("the script raised nil" if value is None else str(value))
+        return value
+
+    def _arguments(self, arguments: list[Any]) -> tuple[list[LuaValue], LuaValue]:
+        table_from: Callable[..., LuaValue] = self._lua.table_from
+        try:
+            given = [inbound(value, table_from) for value in arguments]
+            if not any(type(value) is str and len(value) > SHORT_TEXT for value in given):
+                return given, None
+            packed = table_from({index: value for index, value in enumerate(given, 1) if value is not None})
+            packed["n"] = len(given)
+            return [], packed
+        except UnicodeEncodeError:
+            raise _not_text() from None
+
+    @property
+    def memory_used(self) -> int:
+        """Bytes, garbage included."""
+        return int(self._lua.get_memory_used())
+
+
+def _not_text() -> RunError:
+    return RunError("an input holds half a surrogate pair, which Lua cannot take")
+
+
+def split_place(message: str) -> tuple[str, int | None]:
+    """A Lua message without its `script:3: ` and the line that says."""
+    prefix, _, rest = message.partition(": ")
+    name, _, line = prefix.partition(":")
+    return (rest, int(line)) if name == "script" and line.isdigit() else (message, None)
+
+
+def _run_error(message: str) -> RunError:
+    text, line = split_place(message)
+    if text.startswith(("stack overflow", "C stack overflow", "error in error handling")):
+        return LimitExceeded("depth", "the script exceeded its depth limit (Lua's own stack)", line)
+    return RunError(text, line)
+
+
+def _limit_error(limit: LimitName, limits: Limits) -> LimitExceeded:
+    allowed = {
+        "steps": f"{limits.steps:,} steps of {INSTRUCTIONS_PER_STEP} instructions",
+        "time": f"{limits.wall_ms:,} ms",
+        "memory": f"{limits.memory:,} bytes",
+    }
+    return exceeded(limit, allowed[limit])
+
+
+class Pool:
+    """Idle runtimes. A runtime is lent to one caller at a time; one that met a limit does not come back."""
+
+    def __init__(self) -> None:
+        self._idle: list[Runtime] = []
+
+    def take(self) -> Runtime:
+        try:
+            return self._idle.pop()
+        except IndexError:
+            return Runtime()
+
+    def give(self, runtime: Runtime) -> None:
+        if len(self._idle) < MAX_IDLE_RUNTIMES and runtime.memory_used <= MAX_IDLE_BYTES:
+            self._idle.append(runtime)

@@ -31,7 +31,8 @@ QUICK_SYNC_US = 1_000
 """A disk whose worst probe stays below this is waited for on the loop: a hand-over to a thread costs more."""
 SLOW_SYNC_US = 5_000
 SLOW_SYNCS_TOLERATED = 8
-"""With `fsync: auto`, a disk that turned slow this often moves to the thread for good."""
+SLOW_SYNC_WINDOW = 1_000
+"""With `fsync: auto`, a disk that is slow this often in so many syncs is waited for in the thread from then on."""
 _PROBES = 8
 _TERM = 1
 _COUNT = Struct("<I")
@@ -289,7 +290,13 @@ class EmbeddedLog:
         self._syncs += 1
         self._sync_last_us = elapsed_us
         self._sync_worst_us = max(self._sync_worst_us, elapsed_us)
-        if self._adapt and self._inline and elapsed_us > SLOW_SYNC_US:
+        if self._adapt and self._inline:
+            self._watch_slowness(elapsed_us)
+
+    def _watch_slowness(self, elapsed_us: int) -> None:
+        if self._syncs % SLOW_SYNC_WINDOW == 0:
+            self._slow_syncs = 0
+        if elapsed_us > SLOW_SYNC_US:
             self._slow_syncs += 1
             self._inline = self._slow_syncs < SLOW_SYNCS_TOLERATED
 

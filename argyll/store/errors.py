@@ -23,10 +23,10 @@ class Conflict(StoreError):
 
 
 class StoreClosed(StoreError):
-    """The store is closing or closed; the append was not recorded."""
+    """The store is closing or closed; an append was not recorded."""
 
     def __init__(self) -> None:
-        super().__init__("the store is closed; the append was not recorded")
+        super().__init__("the store is closed: nothing is read or recorded; open it again")
 
 
 class StoreFailed(StoreError):

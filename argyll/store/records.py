@@ -4,10 +4,10 @@ Pure data and its encoding. An event's JSON text is encoded once by the caller; 
 """
 
 import os
+import struct
 import time
 from collections.abc import Callable, Iterator
 from functools import partial
-from struct import Struct
 from typing import Literal, NamedTuple, TypeAlias
 
 import msgspec
@@ -24,8 +24,8 @@ _APPEND_FORMAT = 1
 _HAS_AFTER = 1
 _HAS_INDEX = 2
 # format, flags, aggregate bytes, event count, index bytes, timestamp_us, expected sequence
-_HEADER = Struct("<BBHIIqQ")
-_FRAME = Struct("<HI")  # bytes of the type, bytes of the data
+_HEADER = struct.Struct("<BBHIIqQ")
+_FRAME = struct.Struct("<HI")  # bytes of the type, bytes of the data
 
 
 class NewEvent(NamedTuple):
@@ -83,6 +83,18 @@ class Committed(msgspec.Struct):
     index: IndexUpdate | None = None
 
 
+_POSITIVE_OPTIONS = (
+    "segment_bytes",
+    "max_append_bytes",
+    "max_in_flight_bytes",
+    "max_in_flight_appends",
+    "flush_appends",
+    "flush_delay_ms",
+    "checkpoint_bytes",
+    "cached_aggregates",
+)
+
+
 class StoreOptions(msgspec.Struct, frozen=True, kw_only=True):
     """Limits and choices of one store; sizes in bytes."""
 
@@ -99,9 +111,17 @@ class StoreOptions(msgspec.Struct, frozen=True, kw_only=True):
     checkpoint_bytes: int = 32 << 20
     """Bytes of rows written to state.db between two of its checkpoints."""
     cached_aggregates: int = 65_536
+    """Aggregates whose next sequence stays in memory; the longest known are forgotten first."""
     now_us: Callable[[], int] = lambda: time.time_ns() // 1000
     new_session: Callable[[], bytes] = partial(os.urandom, 8)
     """Eight bytes that no other opening of the store shares; the first half of every command id."""
+
+    def __post_init__(self) -> None:
+        for name in _POSITIVE_OPTIONS:
+            if getattr(self, name) < 1:
+                raise ValueError(f"store option {name} is {getattr(self, name)}; it must be 1 or more")
+        if self.fsync not in {"auto", "thread", "inline"}:
+            raise ValueError(f"store option fsync is {self.fsync!r}; it must be auto, thread or inline")
 
 
 class PreparedAppend(msgspec.Struct):
@@ -147,11 +167,15 @@ def check_append(append: Append) -> None:
 
 
 def prepare(append: Append, after: bytes | None) -> tuple[bytes, PreparedAppend]:
-    """The append as command bytes, and as the machine applies it."""
+    """The append as command bytes, and as the machine applies it. Raises ValueError for an event type too long."""
     parts: list[bytes] = []
     frame = _FRAME.pack
     for kind, data in append.events:
         kind_bytes = kind.encode()
+        if len(kind_bytes) > MAX_EVENT_TYPE_BYTES:
+            raise ValueError(
+                f"{append.aggregate}: an event type of {len(kind_bytes)} bytes, {MAX_EVENT_TYPE_BYTES} is the most"
+            )
         parts += (frame(len(kind_bytes), len(data)), kind_bytes, data)
     frames = b"".join(parts)
     name = _name_encoder.encode(append.aggregate)
@@ -170,6 +194,13 @@ def prepare(append: Append, after: bytes | None) -> tuple[bytes, PreparedAppend]
 
 def decode_append(command: bytes) -> PreparedAppend:
     """The append in command bytes read from a log. Raises ValueError for bytes this release cannot read."""
+    try:
+        return _decode_append(command)
+    except (struct.error, msgspec.DecodeError) as error:
+        raise ValueError(f"not an append: {error}") from error
+
+
+def _decode_append(command: bytes) -> PreparedAppend:
     version, flags, name_bytes, count, index_bytes, timestamp_us, expected = _HEADER.unpack_from(command)
     if version != _APPEND_FORMAT:
         raise ValueError(f"append format {version}, this release reads {_APPEND_FORMAT}; run the newer release")

@@ -12,12 +12,13 @@ from struct import Struct
 
 from argyll.store.directory import DataDirectory
 from argyll.store.embedded import EmbeddedLog
-from argyll.store.errors import Conflict, EntryTooLarge, StoreError, StoreFailed
+from argyll.store.errors import Conflict, EntryTooLarge, StoreClosed, StoreError, StoreFailed
 from argyll.store.flows import FlowPage, FlowQuery
 from argyll.store.log import LogStatus, ReplicatedLog
 from argyll.store.memory import MemoryLog
 from argyll.store.records import Aggregate, Append, Committed, Record, StoreOptions, check_append, prepare
 from argyll.store.state import State
+from argyll.store.wal import sync_directory
 
 READ_PAGE = 2_000
 """Events that `Store.events` reads between two turns of the loop."""
@@ -33,7 +34,7 @@ class _Lane:
         self.next_sequence = next_sequence
         self.last_command: bytes | None = None
         self.in_flight = 0
-        self.refused: list[tuple[int, asyncio.Future[int]]] | None = None
+        self.refused: list[tuple[StoreError, asyncio.Future[int]]] | None = None
         """Once one append is refused, so is every later one until its maker had the chance to learn of it: what was
         decided on top of a refused append must not pass because a stranger's append gave it the right sequence."""
 
@@ -72,6 +73,7 @@ class Store:
             state = State(held.state_file, options)
             try:
                 log = await EmbeddedLog.open(held.log_directory, state, options)
+                sync_directory(directory)
                 return cls(state, log, options, held)
             except BaseException:
                 with suppress(StoreError):
@@ -92,23 +94,28 @@ class Store:
         """Append a batch; the future gives the aggregate's new next sequence once it is durable and applied here.
 
         May be called many times in one turn of the loop. Fails with `Conflict`, `EntryTooLarge`, `Overloaded`,
-        `StoreClosed` (not recorded), `StoreFailed`, `OutcomeUnknown` (see there). After a failure, every append made
-        on top of it before its maker could see the failure fails with `Conflict` too. Raises ValueError for an append
-        that is wrong in itself.
+        `StoreClosed` (not recorded), `StoreFailed`, `OutcomeUnknown` (see there). After a failure, every append of
+        that aggregate made before the maker could see it fails with `Conflict` too: react in the turn the future
+        wakes you. Raises ValueError for an append that is wrong in itself.
         """
         check_append(append)
         aggregate = append.aggregate
         lane = self._lanes.get(aggregate)
         if lane is None:
+            if self._closed:
+                return self._closed_future()
             lane = self._lanes[aggregate] = _Lane(self._state.next_sequence(aggregate))
         if lane.refused is not None or append.expected_sequence != lane.next_sequence:
-            return self._refuse(aggregate, lane, append.expected_sequence)
+            return self._refuse(aggregate, lane, Conflict(aggregate, append.expected_sequence, lane.next_sequence))
         command, prepared = prepare(append, lane.last_command)
         if len(command) > self._options.max_append_bytes:
-            return self._reject(aggregate, lane, len(command))
+            limit = self._options.max_append_bytes
+            return self._refuse(aggregate, lane, EntryTooLarge(aggregate, len(command), limit))
         self._commands += 1
         command_id = _COMMAND_ID.pack(self._session, self._commands)
         future = self._log.propose(command, command_id=command_id, context=prepared)
+        if future.done() and isinstance(refusal := future.exception(), StoreError):
+            return self._refuse(aggregate, lane, refusal)
         lane.next_sequence += prepared.count
         lane.last_command = command_id
         lane.in_flight += 1
@@ -121,14 +128,14 @@ class Store:
 
     def next_sequence(self, aggregate: Aggregate) -> int:
         """The next sequence of what is committed and applied here; 0 for an unknown aggregate."""
-        return self._state.next_sequence(aggregate)
+        return self._readable.next_sequence(aggregate)
 
     async def events(self, aggregate: Aggregate, start: int = 0, limit: int | None = None) -> list[Record]:
         """Events from sequence `start` on, at most `limit`, read in pages so that the loop keeps turning."""
         records: list[Record] = []
-        wanted = self._state.next_sequence(aggregate) - start if limit is None else limit
+        wanted = self._readable.next_sequence(aggregate) - start if limit is None else limit
         while wanted > 0:
-            page = self._state.events(aggregate, start + len(records), min(READ_PAGE, wanted))
+            page = self._readable.events(aggregate, start + len(records), min(READ_PAGE, wanted))
             records += page
             wanted -= len(page)
             if len(page) < READ_PAGE:
@@ -138,30 +145,30 @@ class Store:
 
     def read_events(self, aggregate: Aggregate, start: int = 0, limit: int | None = None) -> list[Record]:
         """As `events`, at once: for histories short enough to read in one turn of the loop."""
-        return self._state.events(aggregate, start, limit)
+        return self._readable.events(aggregate, start, limit)
 
     def snapshot(self, aggregate: Aggregate) -> tuple[int, bytes] | None:
         """The newest snapshot saved on this node and the next sequence at which it was taken."""
-        return self._state.snapshot(aggregate)
+        return self._readable.snapshot(aggregate)
 
     def save_snapshot(self, aggregate: Aggregate, sequence: int, data: bytes) -> None:
         """Keep a snapshot on this node unless a newer one is kept. Raises ValueError for one ahead of the history."""
-        self._state.save_snapshot(aggregate, sequence, data)
+        self._readable.save_snapshot(aggregate, sequence, data)
         self._schedule_flush()
 
     def query_flows(self, query: FlowQuery) -> FlowPage:
         """A page of the root flows. Raises `InvalidCursor`; ValueError for a limit out of range."""
-        self._state.flush()
-        return self._state.flows.query(query)
+        self._readable.flush()
+        return self._readable.flows.query(query)
 
     def flow_status(self, flow_id: str) -> str | None:
         """A flow's indexed status, child flows too; None for a flow never indexed."""
-        return self._state.flows.status(flow_id)
+        return self._readable.flows.status(flow_id)
 
     def active_flows(self) -> list[str]:
         """Ids of all active flows, child flows too, in id order."""
-        self._state.flush()
-        return self._state.flows.active()
+        self._readable.flush()
+        return self._readable.flows.active()
 
     def status(self) -> LogStatus:
         """The log as operators see it."""
@@ -195,48 +202,61 @@ class Store:
             if self._directory is not None:
                 self._directory.close()
 
-    def _refuse(self, aggregate: Aggregate, lane: _Lane, expected: int) -> asyncio.Future[int]:
-        """A conflict, told once the appends in flight are applied, so that a reload sees what it lost against."""
+    @property
+    def _readable(self) -> State:
+        if self._closed:
+            raise StoreClosed
+        return self._state
+
+    def _closed_future(self) -> asyncio.Future[int]:
+        future: asyncio.Future[int] = self._loop.create_future()
+        future.set_exception(StoreClosed())
+        return future
+
+    def _refuse(self, aggregate: Aggregate, lane: _Lane, error: StoreError) -> asyncio.Future[int]:
+        """Told once the appends in flight are applied, so that a reload sees what a conflict was lost against."""
         future: asyncio.Future[int] = self._loop.create_future()
         if lane.refused is None:
             lane.refused = []
             if not lane.in_flight:
-                self._loop.call_soon(self._release_refused, aggregate, lane)
-        lane.refused.append((expected, future))
-        return future
-
-    def _reject(self, aggregate: Aggregate, lane: _Lane, size: int) -> asyncio.Future[int]:
-        future: asyncio.Future[int] = self._loop.create_future()
-        future.set_exception(EntryTooLarge(aggregate, size, self._options.max_append_bytes))
-        if not lane.in_flight:
-            self._loop.call_soon(self._release_refused, aggregate, lane)
-        lane.refused = []
+                self._loop.call_soon(self._tell_refused, aggregate, lane)
+        lane.refused.append((error, future))
         return future
 
     def _settle(self, aggregate: Aggregate, lane: _Lane, done: asyncio.Future[int]) -> None:
+        """Called before the append's maker wakes up: what it appends next must find the lane as it should be."""
         lane.in_flight -= 1
-        if lane.refused is None and (done.cancelled() or done.exception() is not None):
-            lane.refused = []
+        if done.cancelled() or done.exception() is not None:
+            # What still follows in this lane is built on the failed append and fails with it when it is applied.
+            self._leave(aggregate, lane)
         if lane.in_flight:
             return
-        if lane.refused is None:
-            del self._lanes[aggregate]
+        if lane.refused:
+            self._tell_refused(aggregate, lane)
         else:
-            self._release_refused(aggregate, lane)
+            self._leave(aggregate, lane)
 
-    def _release_refused(self, aggregate: Aggregate, lane: _Lane) -> None:
-        """Tell the refused; the lane opens again when nobody new was refused while they could not know."""
-        refused, lane.refused = lane.refused, []
-        actual = self._state.next_sequence(aggregate)
-        for expected, future in refused or ():
-            if not future.done():
-                future.set_exception(Conflict(aggregate, expected, actual))
+    def _tell_refused(self, aggregate: Aggregate, lane: _Lane) -> None:
+        # Scheduled first, the lane is open again when those told now wake up, and not before.
         self._loop.call_soon(self._reopen, aggregate, lane)
+        refused, lane.refused = lane.refused or [], []
+        for error, future in refused:
+            if future.done():
+                continue
+            if self._closed:
+                error = StoreClosed()
+            elif isinstance(error, Conflict):
+                error = Conflict(aggregate, error.expected, self._state.next_sequence(aggregate))
+            future.set_exception(error)
 
     def _reopen(self, aggregate: Aggregate, lane: _Lane) -> None:
         if lane.refused:
-            self._release_refused(aggregate, lane)
+            self._tell_refused(aggregate, lane)
         else:
+            self._leave(aggregate, lane)
+
+    def _leave(self, aggregate: Aggregate, lane: _Lane) -> None:
+        if self._lanes.get(aggregate) is lane:
             del self._lanes[aggregate]
 
     def _on_applied(self, committed: list[Committed]) -> None:
@@ -250,7 +270,9 @@ class Store:
                     self._loop.call_exception_handler({"message": message, "exception": error})
 
     def _schedule_flush(self) -> None:
-        if self._state.waiting_appends >= self._options.flush_appends and self._checkpointing is None:
+        if self._checkpointing is not None:
+            return
+        if self._state.waiting_appends >= self._options.flush_appends:
             if not self._flush_soon:
                 self._flush_soon = True
                 self._loop.call_soon(self._flush_slice)
@@ -264,7 +286,7 @@ class Store:
     def _flush_slice(self) -> None:
         """Write some rows and leave the rest to later turns: a slice is short, a backlog is not."""
         self._flush_soon = False
-        if self._closed:
+        if self._closed or self._checkpointing is not None:
             return
         # A failure is not lost: the state keeps it and refuses the next entry with it.
         with suppress(StoreFailed):
@@ -286,11 +308,11 @@ class Store:
         self._checkpointing = None
         if done.cancelled():
             return
+        if self._state.has_waiting:
+            self._schedule_flush()
         error = done.exception()
         if error is not None:
             message = "the checkpoint of state.db failed; the log keeps what it covers and the next one tries again"
             self._loop.call_exception_handler({"message": message, "exception": error})
             return
         self._log.release(applied)
-        if self._state.has_waiting:
-            self._schedule_flush()

@@ -98,21 +98,31 @@ def _record_at(data: bytes, offset: int) -> _Found | None:
     return _Found(Entry(index, term, payload), durable_index, end)
 
 
-def read_segment(segment: SegmentFile, *, last: bool) -> tuple[list[Entry], int, int]:
-    """The segment's entries, the offset where they end, and how many bytes of a torn write follow there.
+class SegmentContents(NamedTuple):
+    """What a segment holds: its entries, the offset where they end, how many bytes of a torn write follow there."""
+
+    entries: list[Entry]
+    end: int
+    torn: int
+    unsure: bytes
+    """The last records: whole, but not known to be on stable storage. They end at `end`."""
+
+
+def read_segment(segment: SegmentFile, *, last: bool) -> SegmentContents:
+    """Read and check a whole segment.
 
     Raises `DamagedLog` for everything that a write interrupted by a crash does not explain: only the last segment can
     end in one, and only behind the last entry that was known durable.
     """
     data = segment.path.read_bytes()
     _check_header(segment, data)
-    entries: list[Entry] = []
+    found_records: list[_Found] = []
     offset = SEGMENT_HEADER_BYTES
     expected = segment.first_index
     while found := _record_at(data, offset):
         if found.entry.index != expected:
             raise DamagedLog(segment.path, offset, f"entry {found.entry.index} where {expected} belongs")
-        entries.append(found.entry)
+        found_records.append(found)
         offset = found.end
         expected += 1
     rest = data[offset:]
@@ -121,7 +131,9 @@ def read_segment(segment: SegmentFile, *, last: bool) -> tuple[list[Entry], int,
         raise DamagedLog(segment.path, offset, f"entry {expected} is unreadable and is not at the end of the log")
     if torn and _was_durable(data, offset, expected):
         raise DamagedLog(segment.path, offset, f"entry {expected} is unreadable and later entries say it was complete")
-    return entries, offset, torn
+    durable = max((found.durable_index for found in found_records), default=0)
+    sure = max((found.end for found in found_records if found.entry.index <= durable), default=SEGMENT_HEADER_BYTES)
+    return SegmentContents([found.entry for found in found_records], offset, torn, data[sure:offset])
 
 
 def _check_header(segment: SegmentFile, data: bytes) -> None:
@@ -188,18 +200,18 @@ class Wal:
             self._start_segment(first_index=1, size=self._segment_bytes)
             return
         self._check_joins(after)
-        end = 0
         for position, segment in enumerate(self._segments):
             last = position == len(self._segments) - 1
-            entries, end, self.cut_bytes = read_segment(segment, last=last)
-            self.last_index = segment.first_index + len(entries) - 1
+            contents = read_segment(segment, last=last)
+            self.last_index = segment.first_index + len(contents.entries) - 1
             if not last and self.last_index + 1 != self._segments[position + 1].first_index:
-                raise DamagedLog(segment.path, end, f"entries behind {self.last_index} are missing")
-            for entry in entries:
+                raise DamagedLog(segment.path, contents.end, f"entries behind {self.last_index} are missing")
+            if last:
+                self._check_reaches(after)
+                self._reopen_last(contents)
+            for entry in contents.entries:
                 if entry.index > after:
                     replay(entry)
-        self._check_reaches(after)
-        self._reopen_last(end)
 
     def append(self, records: bytes, *, first_index: int, last_index: int) -> None:
         """Write encoded records and wait until they are durable. Raises OSError: then never append again."""
@@ -246,16 +258,17 @@ class Wal:
             found = f"the log ends at entry {self.last_index}, state.db knows entry {after}: the end of the log is gone"
             raise DamagedLog(path, self._offset, found)
 
-    def _reopen_last(self, end: int) -> None:
-        path = self._segments[-1].path
-        self._descriptor = os.open(path, os.O_RDWR)
-        self._offset = end
-        size = os.fstat(self._descriptor).st_size
-        if self.cut_bytes:
-            # Left there, the remains of the torn write could later line up with a new record and pass for an entry.
-            _write_zeros(self._descriptor, end, self.cut_bytes)
-            sync_data(self._descriptor)
-        self._capacity = max(size, end)
+    def _reopen_last(self, contents: SegmentContents) -> None:
+        self._descriptor = os.open(self._segments[-1].path, os.O_RDWR)
+        self._offset = contents.end
+        self.cut_bytes = contents.torn
+        # What was read may be in the page cache only, after a kill or even after a failed sync that dropped the dirty
+        # mark: writing it again is the one way to know it on the disk before anybody builds on it.
+        _write_all(self._descriptor, contents.unsure, contents.end - len(contents.unsure))
+        # Left there, the remains of a torn write could later line up with a new record and pass for an entry.
+        _write_zeros(self._descriptor, contents.end, contents.torn)
+        sync_data(self._descriptor)
+        self._capacity = max(os.fstat(self._descriptor).st_size, contents.end)
 
     def _start_segment(self, *, first_index: int, size: int) -> None:
         self._take_spare(size)

@@ -4,7 +4,7 @@ One fixed point over verdicts, starts, claims and outcomes, in a stable order, e
 status. No history leaves a flow active with nothing that could still move it.
 """
 
-from argyll.flow.env import ScriptFailed
+from argyll.flow.env import ScriptFailed, Values
 from argyll.flow.inputs import Outlook, collect_inputs, match_results, required_outlook, supply, wait_for_optional
 from argyll.flow.outcomes import (
     cancel_waiting,
@@ -20,7 +20,6 @@ from argyll.model.flow import (
     REASON_NOT_NEEDED,
     REASON_PREDICATE,
     REASON_UNREACHABLE,
-    STEP_TERMINAL,
 )
 
 
@@ -42,12 +41,13 @@ def advance(tx: Transaction) -> None:
 
 def _settle(tx: Transaction) -> None:
     """Close what cannot or need not run, decide the outcome, start what can; again until nothing changes."""
-    while tx.moved:
-        tx.moved = False
+    while tx.ended or tx.review or tx.needs:
         ready = _review(tx)
         _skip_unneeded(tx)
-        if _fail_flow(tx) or _complete_flow(tx):
-            return
+        if tx.ended:
+            tx.ended = False
+            if _end_flow(tx):
+                return
         _start_ready(tx, ready)
 
 
@@ -158,41 +158,46 @@ def _run_claims(tx: Transaction) -> bool:
     return ended
 
 
-def _fail_flow(tx: Transaction) -> bool:
-    """End the flow as failed when a goal failed, or when the gates pruned every goal (decisions 20)."""
+def _end_flow(tx: Transaction) -> bool:
+    """Decide the flow's outcome, if there is one yet (decisions 20): failed when a goal failed or when gates pruned every
+    goal, completed when every goal is done. A goal that init satisfied has no execution and counts as done."""
     flow = tx.flow
-    goals = [flow.executions[goal] for goal in flow.plan.goals if goal in flow.executions]
-    if any(goal.status == "failed" for goal in goals):
+    done, pruned = True, 0
+    for goal in flow.plan.goals:
+        execution = flow.executions.get(goal)
+        if execution is None or execution.status == "completed":
+            continue
+        if execution.status == "failed":
+            tx.emit(ev.FlowFailed(flow.id, _failure(tx)))
+            return True
+        if execution.status != "skipped":
+            done = False
+        elif execution.error == REASON_MATCH:
+            pruned += 1
+    if pruned == len(flow.plan.goals):
         tx.emit(ev.FlowFailed(flow.id, _failure(tx)))
-        return True
-    if goals and len(goals) == len(flow.plan.goals) and all(_is_pruned(goal.status, goal.error) for goal in goals):
-        tx.emit(ev.FlowFailed(flow.id, _failure(tx)))
-        return True
-    return False
-
-
-def _is_pruned(status: str, reason: str) -> bool:
-    return status == "skipped" and reason == REASON_MATCH
+    elif done:
+        tx.emit(ev.FlowCompleted(flow.id, _result(tx)))
+    return done
 
 
 def _failure(tx: Transaction) -> str:
-    """The text of a failed flow: the first step, providers first, that failed of itself (execution.md 8.8)."""
-    failed = [(s, e) for s, e in tx.flow.executions.items() if e.status == "failed"]
+    """The text of a failed flow: the first step, providers first, that failed of itself."""
+    failed = [(step_id, e.error) for step_id, e in tx.flow.executions.items() if e.status == "failed"]
     if not failed:
         return "flow failed"
-    step_id, execution = next(((s, e) for s, e in failed if e.error != REASON_UNREACHABLE), failed[0])
-    return f"step {step_id} failed: {execution.error}"
+    step_id, error = next((f for f in failed if f[1] != REASON_UNREACHABLE), failed[0])
+    return f"step {step_id} failed: {error}"
 
 
-def _complete_flow(tx: Transaction) -> bool:
-    """End the flow as completed when every goal is done; a goal that init satisfied counts as done."""
-    flow = tx.flow
-    goals = [goal for goal in flow.plan.goals if goal in flow.executions]
-    if any(flow.executions[goal].status not in STEP_TERMINAL for goal in goals):
-        return False
-    result = {name: value for goal in goals for name, value in (flow.executions[goal].outputs or {}).items()}
-    tx.emit(ev.FlowCompleted(flow.id, result))
-    return True
+def _result(tx: Transaction) -> Values:
+    """The outputs of the goals, later goals winning."""
+    result: Values = {}
+    for goal in tx.flow.plan.goals:
+        execution = tx.flow.executions.get(goal)
+        if execution is not None and execution.outputs:
+            result.update(execution.outputs)
+    return result
 
 
 def _wind_down(tx: Transaction) -> None:

@@ -20,7 +20,7 @@ class Transaction:
     no longer be needed is in `needs`; so a flow settles in time proportional to what a command touched.
     """
 
-    __slots__ = ("env", "events", "flow", "matches", "moved", "needs", "review", "wake_at")
+    __slots__ = ("ended", "env", "events", "flow", "matches", "needs", "review", "wake_at")
 
     def __init__(self, flow: FlowState, env: Env) -> None:
         self.flow, self.env = flow, env
@@ -30,30 +30,34 @@ class Transaction:
         """Results of match scripts by (step, attribute), one a candidate: each runs once a command."""
         self.review: set[str] = set()
         self.needs: set[str] = set()
-        self.moved = False
-        """Whether a step changed its status, so that the flow's outcome may be decided."""
+        self.ended = False
+        """Whether a step ended, so that the flow's outcome may be decided."""
 
     def emit(self, payload: Payload) -> None:
         """Raise an event: it is applied at once and appended with the rest when the command ends."""
         self.events.append(payload)
         apply(self.flow, payload, self.env.now_us)
         if isinstance(payload, _STEP_ENDED):
+            self.ended = True
             around = self.flow.plan.neighbours[payload.step_id]
-            self.review |= around.downstream
-            self.needs |= around.rivals
-            self.needs |= around.upstream
-            self.moved = True
+            self._touch(self.review, around.downstream)
+            self._touch(self.needs, around.rivals)
+            self._touch(self.needs, around.upstream)
         elif isinstance(payload, StepStarted):
-            self.needs |= self.flow.plan.neighbours[payload.step_id].upstream
-            self.moved = True
+            self._touch(self.needs, self.flow.plan.neighbours[payload.step_id].upstream)
         elif isinstance(payload, AttributeSet):
-            self.needs |= self.flow.plan.neighbours[payload.step_id].rivals
+            self._touch(self.needs, self.flow.plan.neighbours[payload.step_id].rivals)
+
+    def _touch(self, worklist: set[str], step_ids: frozenset[str]) -> None:
+        for step_id in step_ids:
+            if step_id in self.flow.pending:
+                worklist.add(step_id)
 
     def touch_all(self) -> None:
         """Look at every pending step: the flow is new, or time itself may have changed a verdict."""
         self.review.update(self.flow.pending)
         self.needs.update(self.flow.pending)
-        self.moved = True
+        self.ended = True
 
     def in_order(self, step_ids: Iterable[str]) -> list[str]:
         """Pending steps among `step_ids`, providers before consumers."""

@@ -52,6 +52,8 @@ class FlowDriver(Protocol):
 
     async def execute(self, flow_id: str, command: Command) -> None: ...
 
+    def submit(self, flow_id: str, command: Command, again: Callable[[], None]) -> bool: ...
+
     async def start_child(self, parent: FlowState, effect: StartChild) -> FlowState | None: ...
 
     async def parent_of(self, child: FlowState) -> FlowState | None: ...
@@ -98,15 +100,14 @@ class Dispatcher:
         await asyncio.gather(*self._tasks, return_exceptions=True)
 
     def _spawn(self, work: Coroutine[None, None, None], token: str = "") -> None:
-        task = asyncio.get_running_loop().create_task(work)
+        task = asyncio.get_running_loop().create_task(work, name=token)
         self._tasks.add(task)
-        if token:
-            self.in_progress.add(token)
-            task.add_done_callback(lambda _: self.in_progress.discard(token))
+        self.in_progress.add(token)
         task.add_done_callback(self._ended)
 
     def _ended(self, task: asyncio.Task[None]) -> None:
         self._tasks.discard(task)
+        self.in_progress.discard(task.get_name())
         if not task.cancelled() and (error := task.exception()) is not None:
             log.error("an effect failed inside the engine", exc_info=error)
 
@@ -201,6 +202,17 @@ class Dispatcher:
 
     async def _record(self, flow_id: str, command: Command) -> None:
         """Record a result, however long the engine needs to be able to."""
+
+        def again() -> None:
+            self._spawn(self._record_slowly(flow_id, command))
+
+        try:
+            if not self._driver.submit(flow_id, command, again):
+                await self._record_slowly(flow_id, command)
+        except (FlowNotFound, StepNotInFlow, UnknownToken) as error:
+            log.warning("a result has no work item any more: %s", error)
+
+    async def _record_slowly(self, flow_id: str, command: Command) -> None:
         try:
             await self._again(lambda: self._driver.execute(flow_id, command))
         except (FlowNotFound, StepNotInFlow, UnknownToken) as error:

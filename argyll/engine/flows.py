@@ -115,6 +115,31 @@ class Flows:
                 return
         raise Unavailable(f"flow {flow_id!r}: the command lost {MAX_COMMAND_TRIES} races", retry_after_s=1)
 
+    def submit(self, flow_id: str, command: Command, again: Callable[[], None]) -> bool:
+        """Run a command without waiting for its commit: the quick way for results of work.
+
+        False when it has to go through `execute` instead. `again` is called if the append does not make it. Raises
+        `StepNotInFlow`, `UnknownToken`.
+        """
+        projection = self.projections.get(flow_id)
+        if projection is None or projection.spoiled:
+            return False
+        try:
+            tx = self._decide(projection, command)
+        except NeedsWorker:
+            return False
+        if not tx.events:
+            self._wake(tx)
+            return True
+
+        def settled(append: asyncio.Future[int]) -> None:
+            if append.cancelled() or append.exception() is not None:
+                self._failed(projection)
+                again()
+
+        self._append(projection, tx, None).add_done_callback(settled)
+        return True
+
     async def read(self, flow_id: str, show: Callable[[FlowState], bytes]) -> tuple[bytes, int] | None:
         """What `show` makes of a flow's state, and the state's next sequence, once all of it is committed."""
         while True:

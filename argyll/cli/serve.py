@@ -5,6 +5,7 @@ import logging
 import os
 import signal
 import sys
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -16,7 +17,7 @@ from argyll.cli.options import example
 from argyll.cli.output import say
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterator, Mapping
 
     from argyll.engine import EngineConfig
     from argyll.model.json import JSON
@@ -74,14 +75,31 @@ def _run(config: "EngineConfig") -> None:
 
         loop_factory = uvloop.new_event_loop
     try:
-        with asyncio.Runner(loop_factory=loop_factory) as runner:
+        with _profiled(os.environ.get("ARGYLL_PROFILE")), asyncio.Runner(loop_factory=loop_factory) as runner:
             runner.run(_serve(config))
     except (OpenError, PortInUse) as error:
         raise CliError(str(error)) from error
 
 
+@contextmanager
+def _profiled(path: str | None) -> "Iterator[None]":
+    """Write where the time goes to `path` (for `pstats`) when the node stops; does nothing without a path."""
+    if not path:
+        yield
+        return
+    import cProfile
+
+    profile = cProfile.Profile()
+    profile.enable()
+    try:
+        yield
+    finally:
+        profile.disable()
+        profile.dump_stats(path)
+
+
 async def _serve(config: "EngineConfig") -> None:
-    from argyll.engine import Engine
+    from argyll.engine import Engine, tune_garbage_collection
     from argyll.server import ServerConfig
     from argyll.server import serve as listen
 
@@ -99,6 +117,9 @@ async def _serve(config: "EngineConfig") -> None:
     engine = await Engine.open(config)
     try:
         server = await listen(engine, ServerConfig(host=config.api_host, port=config.api_port))
+        if not config.webhook_base_url:
+            engine.webhook_base = server.url
+        tune_garbage_collection()
         click.echo(f"argyll {__version__} node {config.node_id} ready at {server.url} (data in {config.data_dir})")
         sys.stdout.flush()
         await stop.wait()

@@ -9,7 +9,7 @@ from argyll.flow.retry import retry_allowed, retry_delay_us
 from argyll.flow.transaction import Transaction
 from argyll.flow.work import step_outputs
 from argyll.model import events as ev
-from argyll.model.flow import REASON_CANCELLED, Execution, Work
+from argyll.model.flow import REASON_CANCELLED, REASON_PREDICATE, Execution, Work
 from argyll.model.times import US_PER_MS, to_rfc3339
 
 _RECORDABLE = frozenset(("pending", "active", "not_completed"))
@@ -63,14 +63,14 @@ def close_step_if_done(tx: Transaction, step_id: str) -> None:
         error = execution.work_items[execution.first_failed].error or "work item failed"
         fail_step(tx, step_id, error)
     elif not execution.open:
-        if any(work.status == "cancelled" for work in execution.work_items.values()):
+        if any(work.status == "cancelled" and work.error != REASON_PREDICATE for work in execution.work_items.values()):
             fail_step(tx, step_id, REASON_CANCELLED)
         else:
             complete_step(tx, step_id)
 
 
 def complete_step(tx: Transaction, step_id: str) -> None:
-    """Every item succeeded: set what the step declares and end it."""
+    """Every item is done: set what the step declares and end it."""
     flow, step, execution = tx.flow, tx.step(step_id), tx.flow.executions[step_id]
     outputs = step_outputs(tx, step, execution)
     for name, value in outputs.items():

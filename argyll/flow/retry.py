@@ -8,6 +8,9 @@ from argyll.model.times import US_PER_MS
 _MAX_DOUBLINGS = 62
 """Beyond this 2**n exceeds every cap; the delay saturates instead of overflowing (decisions 26)."""
 
+MAX_RETRY_DELAY_MS = 365 * 24 * 3600 * 1000
+"""No wait is longer, whatever cap a step declares: a later moment may not be representable."""
+
 
 def retry_allowed(work: WorkConfig, retry_count: int) -> bool:
     """Whether one more retry may follow `retry_count` retries."""
@@ -15,12 +18,13 @@ def retry_allowed(work: WorkConfig, retry_count: int) -> bool:
 
 
 def retry_delay_us(work: WorkConfig, retry_count: int, random: Callable[[], float], retry_after_ms: int = 0) -> int:
-    """Microseconds to wait before the retry that follows `retry_count` retries; never more than `max_backoff_ms`.
+    """Microseconds to wait before the retry that follows `retry_count` retries; never more than `max_backoff_ms`
+    (or `MAX_RETRY_DELAY_MS`).
 
     A service's `Retry-After` (`retry_after_ms`, 0 when it gave none) lengthens the wait up to the cap. Jitter, when the
     step asks for it, takes up to half of the wait away.
     """
-    init_ms, cap_ms = work.init_backoff_ms, work.max_backoff_ms
+    init_ms, cap_ms = work.init_backoff_ms, min(work.max_backoff_ms, MAX_RETRY_DELAY_MS)
     match work.backoff_type:
         case "linear":
             delay_ms = init_ms * (retry_count + 1)

@@ -9,7 +9,7 @@ from itertools import product
 from argyll.flow.env import OverBudget, ScriptFailed, Values
 from argyll.flow.transaction import Transaction
 from argyll.model import events as ev
-from argyll.model.flow import Execution, FlowState, Work
+from argyll.model.flow import REASON_PREDICATE, Execution, FlowState, Work
 from argyll.model.json import JSON
 from argyll.model.limits import MAX_WORK_ITEMS
 from argyll.model.step import Step
@@ -102,6 +102,8 @@ def _next_token(tx: Transaction, execution: Execution) -> str | None:
 def _start(tx: Transaction, step: Step, execution: Execution, token: str) -> bool:
     """Claim one item. True when it ended within the command."""
     flow, work = tx.flow, execution.work_items[token]
+    if work.attempt and _ended_by_predicate(tx, step, execution, token):
+        return True
     inputs = effective_inputs(execution, work)
     if step.memoizable:
         outputs = tx.env.recall(step, inputs)
@@ -122,8 +124,22 @@ def _start(tx: Transaction, step: Step, execution: Execution, token: str) -> boo
     return True
 
 
+def _ended_by_predicate(tx: Transaction, step: Step, execution: Execution, token: str) -> bool:
+    """Ask the step's predicate again before a retry; false closes the item without a result (decisions 21)."""
+    if step.predicate is None:
+        return False
+    try:
+        if tx.env.evaluator.predicate(step, execution.inputs or {}):
+            return False
+    except ScriptFailed as error:
+        tx.emit(ev.WorkFailed(tx.flow.id, step.id, token, f"predicate evaluation failed: {error}"))
+        return True
+    tx.emit(ev.WorkCancelled(tx.flow.id, step.id, token, REASON_PREDICATE))
+    return True
+
+
 def step_outputs(tx: Transaction, step: Step, execution: Execution) -> Values:
-    """The declared outputs of a step whose items all succeeded, by attribute name (execution.md 5.9, 6.4).
+    """The declared outputs of a step whose items are all done, by attribute name (execution.md 5.9, 6.4).
 
     An output that the service did not give, or whose mapping fails, is absent.
     """

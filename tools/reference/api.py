@@ -1,0 +1,139 @@
+"""The page of HTTP routes, from the server's own table."""
+
+import ast
+import inspect
+
+from argyll.server.edge import build_router
+from tools.reference.markdown import HEAD, code, cover, paragraphs, table
+
+_WORDS = {
+    "GET /health": "Liveness: 200 while the process answers; `X-Argyll-Raft-State` is the node's role.",
+    "GET /ready": "Readiness: 503 with `Retry-After` until the node can serve.",
+    "GET /engine": "Catalog and cluster in one answer.",
+    "GET /engine/": "The same.",
+    "GET /engine/cluster": "What each node reported about the health of steps.",
+    "GET /engine/cluster/events": "History of the cluster, in pages.",
+    "GET /engine/health": "The cluster with steps nobody reported on as `unknown`.",
+    "GET /engine/health/{step}": "The worst that any node says of a step.",
+    "GET /engine/catalog": "Every step, and who writes and reads each attribute.",
+    "GET /engine/catalog/events": "History of the catalog, in pages.",
+    "POST /engine/catalog/apply": "Make an owner's steps exactly the given set, in one commit or not at all.",
+    "GET /engine/step": "Every step, by id.",
+    "POST /engine/step": "Register a step. 201; 409 when the id is taken by another definition.",
+    "GET /engine/step/{step}": "One step.",
+    "PUT /engine/step/{step}": "Replace a step.",
+    "DELETE /engine/step/{step}": "Remove a step. Flows that run keep it.",
+    "POST /engine/plan": "What would run for goals and init values, and why; starts nothing.",
+    "GET /engine/flow": "Every flow that no other flow started: active ones first, newest first.",
+    "POST /engine/flow": "Start a flow. 201 once it is on disk; the same start again is 201 too, another one with that id 409.",
+    "POST /engine/flow/query": "Flows by id prefix, labels and status, in pages.",
+    "GET /engine/flow/{flow}": "A flow's state: plan, values, every step and work item.",
+    "GET /engine/flow/{flow}/status": "Only `active`, `completed` or `failed`; active until the flow is deactivated.",
+    "GET /engine/flow/{flow}/events": "History of a flow, in pages.",
+    "POST /engine/flow/{flow}/cancel": "No new work starts, running work may finish, the flow fails with `cancelled`.",
+    "GET /engine/ws": "WebSocket: states and events as they are committed.",
+    "POST /webhook/{flow}/{step}/{token}": "The outcome of asynchronous work: outputs, or a problem document.",
+}
+
+_RULES = """## Rules for all routes
+
+- Bodies are one JSON value of at most the [limit of their kind](configuration.md#http-and-websocket); a larger one is 413. Unknown fields are 400.
+- A refusal is `application/problem+json` (RFC 9457) with `type`, `title`, `status`, `detail`, `instance`, `error` (the same text as
+  `detail`) and, where there are several findings, `errors`: a list of `{path, code, message}` with all of them.
+- A known path with a wrong method is 405 with `Allow`. GET routes answer HEAD. 503 carries `Retry-After`.
+- Moments are RFC 3339 in UTC with microseconds; one that has not come yet is left out. Lists are never null.
+- There is no authentication yet: bind a loopback address, or put a proxy that asks before the node."""
+
+_FLOW = """## Starting a flow
+
+```sh
+curl -s http://127.0.0.1:8080/engine/flow -d '{
+  "id": "order-17",
+  "goals": ["complete-order"],
+  "init": {"customer_id": "c-1", "items": [[{"sku": "kilt", "quantity": 1}]]},
+  "labels": {"shop": "north"}
+}'
+```
+
+`init` maps a name to its candidate values: a list is the list of candidates, anything else is one candidate. So a list
+that is a value is wrapped, as `items` above; `[]` and `null` mean that nothing is given. The command line and the Python
+client wrap by themselves. `POST /engine/plan` takes the same `goals` and `init`."""
+
+_APPLY = """## Applying a catalog
+
+`{"owner": "shop", "steps": [...], "revision": "1f2e...", "expected_sequence": 12, "dry_run": false}`; the last three may be left
+out. Steps of this owner that are not in the set are removed, steps of other owners are not touched. The answer has `applied`,
+`sequence`, the ids `created`, `updated` and `deleted`, the number `unchanged`, and `warnings`. With `dry_run` nothing is
+changed and the answer says what would be. A stale `expected_sequence` is 409."""
+
+_PAGES = """## Pages
+
+History routes take `from` (a sequence, 0 unless given) and `limit`; the answer has `events`, `count` and, when there are more,
+`next`: the `from` of the next page.
+
+`POST /engine/flow/query` takes `id_prefix`, `labels` (all must be equal), `statuses`, `sort` (`recent_asc`, `recent_desc`), `limit`
+and `cursor`; the answer has `flows`, `count`, `total` and, when there are more, `has_more` and `next_cursor`."""
+
+_SOCKET = """## WebSocket
+
+Send `{"type": "subscribe", "data": {...}}` with:
+
+| Field | Meaning |
+| --- | --- |
+| `sub_id` | A name of your choice; every answer carries it |
+| `aggregate_ids` | A list of `["catalog"]`, `["cluster"]`, `["flow", "order-17"]`, or a prefix such as `["flow"]` for all flows; none means everything |
+| `event_types` | Only these types; none given means all |
+| `include_state` | Answer first with the state and the sequence it is of, then with the events after it |
+| `from_sequence` | Replay history from there, then go on live, without a gap or a repeat |
+
+The answer is `{"type": "subscribed", "sub_id", "items": [{"id", "data", "sequence"}]}`, one item for each state. Events come as `{"type", "sub_id", "id", "data", "timestamp", "sequence"}`, with the moment in milliseconds since the epoch. `{"type":
+"unsubscribe", "data": {"sub_id": ...}}` ends a subscription. A message that cannot be understood is answered `{"type": "error", "error":
+...}` and the socket stays open. `{"type": "subscribe",
+"data": {"aggregate_id": ["flow", "order-17"]}}` is the short form for one aggregate with its state. A reader that falls too far behind is closed with code 1013 and may come back with
+`from_sequence`; a node that stops closes with 1001."""
+
+_SERVICES = """## What a step service sees
+
+A `sync` or `async` step is called with its method and URL. A body is the JSON object of the step's inputs by their inner
+names; a GET has none, its inputs stand in the URL. Every call, compensation included, carries `Argyll-Flow-ID`, `Argyll-Step-ID` and
+`Argyll-Receipt-Token`, an async one also `Argyll-Webhook-URL`. The token names the work item: it is the same for every retry, so a service that
+remembers it does the work once.
+
+| Answer | Means |
+| --- | --- |
+| 2xx with a JSON object, or empty | `sync`: these are the outputs. `async`: accepted, the webhook brings the outputs |
+| 4xx but 408, 425, 429 | The work failed for good; a problem document's `detail` is the error |
+| 408, 425, 429, 5xx, no answer, a broken body | Tried again; `Retry-After` is honoured up to the step's `max_backoff` |
+
+The webhook takes a JSON object of outputs (200), or a problem document for a failure. The same report again is 200 and changes
+nothing. Compensation is a POST of `{"input": ..., "output": ...}` to the step's `compensate` URL."""
+
+
+def page() -> str:
+    """The whole page as Markdown."""
+    names = _routes()
+    cover("tools/reference/api.py", names, _WORDS)
+    rows = [(code(name.split()[0]), code(name.split()[1]), _WORDS[name]) for name in names]
+    return paragraphs(
+        "# HTTP API",
+        HEAD,
+        table(("Method", "Path", "What"), rows),
+        _RULES,
+        _FLOW,
+        _APPLY,
+        _PAGES,
+        _SOCKET,
+        _SERVICES,
+    )
+
+
+def _routes() -> list[str]:
+    """`METHOD /path` of every route in the table's order, read from its source: a router keeps no list."""
+    source = ast.parse(inspect.getsource(build_router))
+    names: list[str] = []
+    for node in ast.walk(source):
+        if isinstance(node, ast.Tuple):
+            texts = [part.value for part in node.elts if isinstance(part, ast.Constant) and isinstance(part.value, str)]
+            if len(texts) == 2:
+                names.append(" ".join(texts))
+    return names

@@ -1,0 +1,87 @@
+"""The page of events: every type, when it is raised, and its fields."""
+
+from typing import get_args, get_origin
+
+import msgspec
+from msgspec import NODEFAULT, Raw
+from msgspec.structs import FieldInfo
+
+from argyll.model.events import PAYLOADS, FlowPayload
+from tools.reference.markdown import HEAD, code, cover, paragraphs, table
+
+_WORDS = {
+    "step_registered": "A step that was not in the catalog is in it.",
+    "step_updated": "A step was replaced. Flows that run keep the definition they were planned with.",
+    "step_unregistered": "A step was removed from the catalog.",
+    "catalog_applied": "Closes the events of one catalog apply: everything since was one commit of one owner.",
+    "step_health_changed": "A node found a step's health to be other than before.",
+    "flow_started": "A flow begins. The plan is in it, whole, and never changes; later events refer to it.",
+    "flow_completed": "Every goal is completed or skipped; `result` holds the goals' outputs.",
+    "flow_failed": "A goal failed, every goal was pruned by a gate, or the flow was cancelled.",
+    "flow_deactivated": "Nothing of the flow runs or waits any more: late results and compensation are over too.",
+    "step_started": "The inputs are chosen and the work items are made; `work_items` maps each token to its own inputs.",
+    "step_completed": "Every work item succeeded; `outputs` are the values under the attributes' names.",
+    "step_failed": "A work item failed for good, or the step can never start; `unsatisfied` names the inputs at fault.",
+    "step_skipped": "The step does not run: its predicate or a gate said no, or nobody needs its outputs any more.",
+    "attribute_set": "A step gave an attribute a value.",
+    "dispatch_deferred": "This node holds the step's work back because it finds the step unhealthy.",
+    "work_started": "A node claimed the item; the call follows this event. `attempt` counts all calls from 1.",
+    "work_succeeded": "The item has its outputs.",
+    "work_failed": "The item failed for good.",
+    "work_not_completed": "A call gave no answer that counts; a retry, a failure or a cancellation follows.",
+    "work_retry_scheduled": "The item runs again at `next_retry_at`.",
+    "work_cancelled": "The item will not run (again): its step failed or its flow ended.",
+    "comp_started": "What the item did is being undone.",
+    "comp_retry_scheduled": "The call that undoes the item is made again at `next_retry_at`.",
+    "comp_succeeded": "What the item did is undone.",
+    "comp_failed": "What the item did could not be undone; a person has to look.",
+}
+
+_TYPES = {str: "text", int: "integer", bool: "boolean", Raw: "object", dict: "object"}
+
+
+def page() -> str:
+    """The whole page as Markdown."""
+    cover("tools/reference/events.py", PAYLOADS, _WORDS)
+    flows = [name for name, payload in PAYLOADS.items() if issubclass(payload, FlowPayload)]
+    others = [name for name in PAYLOADS if name not in flows]
+    return paragraphs(
+        "# Events",
+        HEAD,
+        "Everything that happened is an event, and state is nothing but the events applied one after another. Each "
+        "aggregate (the catalog, the cluster, each flow) has its own sequence, from 0 without gaps.",
+        "The history routes show an event as `{sequence, timestamp, type, aggregate_id, data}`, the "
+        "[WebSocket](api.md#websocket) as `{type, sub_id, id, data, timestamp, sequence}`. `data` has the fields below. "
+        "Fields marked `?` are left out when they have nothing to say. Readers ignore fields and types they do not know.",
+        "## Flows",
+        _types(flows),
+        "## Catalog and cluster",
+        _types(others),
+    )
+
+
+def _types(names: list[str]) -> str:
+    return table(("Type", "Meaning", "Data"), [(code(name), _WORDS[name], _fields(name)) for name in names])
+
+
+def _fields(name: str) -> str:
+    return ", ".join(_field(field) for field in msgspec.structs.fields(PAYLOADS[name]))
+
+
+def _field(field: FieldInfo) -> str:
+    optional = "" if field.default is NODEFAULT and field.default_factory is NODEFAULT else "?"
+    kind = _kind(field.type)
+    return code(field.encode_name + optional) + (f" {kind}" if kind else "")
+
+
+def _kind(annotation: object) -> str:
+    """A field's type in words; empty for any JSON value."""
+    origin = get_origin(annotation)
+    if origin is list:
+        return "list"
+    if origin is dict:
+        return "object"
+    named = [word for kind, word in _TYPES.items() if annotation is kind]
+    if named:
+        return named[0]
+    return next((_kind(choice) for choice in get_args(annotation) if choice is not type(None)), "")

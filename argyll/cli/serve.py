@@ -17,7 +17,7 @@ from argyll.cli.options import example
 from argyll.cli.output import say
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Generator, Mapping
 
     from argyll.engine import EngineConfig
     from argyll.model.json import JSON
@@ -82,7 +82,7 @@ def _run(config: "EngineConfig") -> None:
 
 
 @contextmanager
-def _profiled(path: str | None) -> "Iterator[None]":
+def _profiled(path: str | None) -> "Generator[None]":
     """Write where the time goes to `path` (for `pstats`) when the node stops; does nothing without a path."""
     if not path:
         yield

@@ -1,4 +1,7 @@
-"""Reading a request's body: within a limit, in time, and as exactly one JSON value of bounded depth."""
+"""Reading a request's body: within a limit, in time, and as exactly one JSON value of bounded depth.
+
+What the value should look like is not known here.
+"""
 
 import asyncio
 import re

@@ -1,4 +1,7 @@
-"""Routes about steps: reading the catalog, changing one step, applying a whole set."""
+"""Routes about steps: reading the catalog, changing one step, applying a whole set.
+
+Whether a definition makes sense is said by the engine, with the codes of the editor.
+"""
 
 from __future__ import annotations
 

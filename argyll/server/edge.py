@@ -1,4 +1,7 @@
-"""The edge: every request comes in here, finds its handler, and leaves as an answer or a problem."""
+"""The edge: every request comes in here, finds its handler, and leaves as an answer or a problem.
+
+The one table of routes is here; what a route does is in the module of its kind.
+"""
 
 from __future__ import annotations
 
@@ -92,9 +95,9 @@ class Edge:
             answer = await (found[0](request, found[1]) if found is not None else self._astray(request, path))
         except (Problem, EngineError) as error:
             answer = problem_answer(error, path)
-        except ConnectionError:
-            raise
-        except Exception:
+        except Exception as error:
+            if isinstance(error, ConnectionError) and (request.transport is None or request.transport.is_closing()):
+                raise
             logger.exception("%s %s failed", request.method, path)
             answer = problem_answer(Unexpected("a mistake of ours, not of the request; see the node's log"), path)
         if self._origins and isinstance(answer, Answer):

@@ -1,8 +1,12 @@
-"""Routes about plans and flows: previewing, starting, cancelling, reading and listing."""
+"""Routes about plans and flows: previewing, starting, cancelling, reading and listing.
+
+Shapes are checked here; whether a flow may start is decided by the engine.
+"""
 
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Literal, cast
 
@@ -26,6 +30,9 @@ if TYPE_CHECKING:
     from argyll.model.json import JSON
     from argyll.server.config import ServerConfig
     from argyll.store import FlowPage, FlowRow
+
+
+logger = logging.getLogger(__name__)
 
 
 class FlowRoutes:
@@ -149,6 +156,21 @@ class _Pages:
         """Write every page. A flow that ended between two pages stands where it was first seen."""
         response = StreamResponse(headers={"Content-Type": JSON_TYPE})
         await response.prepare(request)
+        if request.method == "HEAD":
+            return response
+        try:
+            await self._write(response, head, tail)
+        except ConnectionError:
+            raise
+        except Exception:
+            logger.exception("the list of flows broke off")
+            # The status is long sent: only a broken connection still says that the list is not whole.
+            if request.transport is not None:
+                request.transport.abort()
+            raise ConnectionResetError("the list broke off") from None
+        return response
+
+    async def _write(self, response: StreamResponse, head: bytes, tail: Callable[[int], bytes]) -> None:
         seen: set[str] = set()
         page, glue = self.page, head
         while True:
@@ -162,4 +184,3 @@ class _Pages:
             await asyncio.sleep(0)
             page = self._read(replace(self._query, cursor=page.next_cursor))
         await response.write(tail(len(seen)))
-        return response

@@ -1,4 +1,7 @@
-"""Routes that answer with events: the history of a flow, of the catalog and of the cluster, in pages (decisions 33)."""
+"""Routes that answer with events: the history of a flow, of the catalog and of the cluster, in pages (decisions 33).
+
+A page is bounded in number and size, and an event's JSON text is copied, never read.
+"""
 
 from __future__ import annotations
 

@@ -27,6 +27,8 @@ class Hub:
         self._connections: set[Connection] = set()
         self._waiting: list[Connection] = []
         self._flush_at_s = 0.0
+        self.closing = False
+        """No new socket may join."""
 
     @property
     def connections(self) -> int:
@@ -91,6 +93,7 @@ class Hub:
 
     async def close(self) -> None:
         """Send what waits, then close every socket with 1001."""
+        self.closing = True
         endings: list[asyncio.Task[None]] = []
         for connection in self._connections:
             connection.flush()

@@ -1,4 +1,7 @@
-"""Routes about the node itself: liveness, readiness, the overview, the cluster and the health of steps."""
+"""Routes about the node itself: liveness, readiness, the overview, the cluster and the health of steps.
+
+All of them read what is in memory; none waits for the store.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,7 @@
-"""`GET /engine`: the catalog with every node's view of its steps' health, and where both histories stood."""
+"""`GET /engine`: the catalog with every node's view of its steps' health, and where both histories stood.
+
+REST and WebSocket show the same text; the positions let a subscriber go on from it.
+"""
 
 from __future__ import annotations
 

@@ -1,4 +1,7 @@
-"""`GET /engine/ws`: upgrades the connection and holds the conversation until either side ends it."""
+"""`GET /engine/ws`: upgrades the connection and holds the conversation until either side ends it.
+
+What is said on it is the conversation's business, how frames leave the connection's.
+"""
 
 from __future__ import annotations
 
@@ -32,6 +35,8 @@ class SocketRoutes:
     async def events(self, request: BaseRequest, parameters: tuple[str, ...]) -> StreamResponse:
         """Serve one WebSocket."""
         config = self._config
+        if self._hub.closing:
+            raise Unavailable("this node is shutting down; use another one", retry_after_s=BUSY_RETRY_S)
         if self._hub.connections >= config.ws_connections:
             limit = config.ws_connections
             raise Unavailable(

@@ -1,4 +1,7 @@
-"""`POST /webhook/{flow}/{step}/{token}`: a service reports the outcome of asynchronous work (surface.md 1.8)."""
+"""`POST /webhook/{flow}/{step}/{token}`: a service reports the outcome of asynchronous work (surface.md 1.8).
+
+The token is the only authority; whether it still counts is the engine's to say.
+"""
 
 from __future__ import annotations
 

@@ -2,6 +2,7 @@
 
 from typing import Any
 
+import aiohttp
 import pytest
 
 from argyll.store import FlowRow, InvalidCursor
@@ -47,6 +48,27 @@ async def test_all_flows_come_however_many(api: Any, count: int):
     assert [row["id"] for row in listed] == [row["id"] for row in queried["flows"]] == expected
     assert (queried["count"], queried["total"]) == (count, count)
     assert "has_more" not in queried
+
+
+async def test_head_of_a_long_list_has_no_body(api: Any):
+    api.engine.rows = rows(1500)
+    answer = await api.raw(b"HEAD /engine/flow HTTP/1.0\r\n\r\n")
+    assert answer.startswith(b"HTTP/1.0 200 ")
+    assert answer.endswith(b"\r\n\r\n")
+
+
+async def test_a_long_list_that_fails_half_way_breaks_off(api: Any):
+    api.engine.rows = rows(2500)
+    query = api.engine.query_flows
+
+    def fail_later(wanted: Any) -> Any:
+        if wanted.cursor == "2000":
+            raise OSError("disk")
+        return query(wanted)
+
+    api.engine.query_flows = fail_later
+    with pytest.raises(aiohttp.ClientError):
+        await api.call("GET", "/engine/flow")
 
 
 async def test_a_foreign_cursor_is_400(api: Any):

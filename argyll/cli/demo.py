@@ -21,7 +21,7 @@ from argyll.cli.errors import CliError, exit_code_of
 from argyll.cli.exitcodes import ExitCode
 from argyll.cli.follow import follow, reporter_for, show_end
 from argyll.cli.options import example, finish
-from argyll.cli.output import columns, marks_for, styled
+from argyll.cli.output import columns, fitted, marks_for, styled
 from argyll.cli.stage import Stage, StageError, set_up
 from argyll.cli.sync import describe, make_agent
 from argyll.client import AsyncClient
@@ -32,7 +32,7 @@ from argyll.model.plan import Plan
 
 GOAL = "complete-order"
 INIT: dict[str, JSON] = {
-    "customer_id": "c-1",
+    "customer_id": "c-3",
     "items": [{"sku": "kilt", "quantity": 1}, {"sku": "sock-argyle", "quantity": 2}],
 }
 OWNER = "demo"
@@ -109,7 +109,7 @@ async def _sync(client: AsyncClient, stage: Stage) -> None:
 async def _plan(client: AsyncClient) -> Plan:
     _heading(f"argyll plan {GOAL} {_init_options()}")
     plan = as_plan(await client.plan(GOAL, INIT))
-    _tell("\n".join(explain_plan(plan, given=INIT, marks=marks_for(sys.stdout))))
+    _tell(fitted(explain_plan(plan, given=INIT, marks=marks_for(sys.stdout)), sys.stdout))
     return plan
 
 
@@ -142,7 +142,7 @@ def _go_on(stage: Stage, flow_id: str, *, keep: bool) -> None:
         f"export ARGYLL_ENGINE={stage.engine_url}\n"
         f"argyll flow get {flow_id}\n"
         f"argyll flow events {flow_id}\n"
-        f"argyll flow start {GOAL} --wait {_init_options(customer_id='c-3')}\n"
+        f"argyll flow start {GOAL} --wait {_init_options(customer_id='c-1')}\n"
         f"argyll step list\n"
         f"API {stage.engine_url}/engine    steps {stage.repository / 'steps'}\n"
         f"^C ends the demo"

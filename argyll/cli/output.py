@@ -6,8 +6,9 @@ Colour only on a terminal without NO_COLOR, and never as the only carrier of a f
 import json
 import os
 import re
+import shutil
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import TYPE_CHECKING, Literal, TextIO
 
 import click
@@ -67,6 +68,14 @@ def emit(value: "JSON", fmt: Format, table: Callable[[], str]) -> None:
             click.echo(yaml_text(value), nl=False)
         case "table":
             click.echo(table())
+
+
+def fitted(lines: Iterable[str], stream: TextIO) -> str:
+    """Lines of a picture as one text; on a terminal cut at its edge, where wrapping would tear the rails."""
+    if not stream.isatty():
+        return "\n".join(lines)
+    width = shutil.get_terminal_size().columns
+    return "\n".join(line if len(line) <= width else line[: width - 1] + "…" for line in lines)
 
 
 def say(message: str) -> None:

@@ -6,7 +6,7 @@ import click
 
 from argyll.cli.initvalues import parse_init
 from argyll.cli.options import Connection, engine_options, example, init_option, output_option
-from argyll.cli.output import Format, emit, marks_for
+from argyll.cli.output import Format, emit, fitted, marks_for
 from argyll.cli.step import unknown_step
 from argyll.client import NotFound
 from argyll.draw import explain_plan
@@ -32,4 +32,4 @@ def plan(connection: Connection, goals: tuple[str, ...], init_pairs: tuple[str, 
             if not unknown:
                 raise
             raise unknown_step(client, unknown[0]) from error
-    emit(made, fmt, lambda: "\n".join(explain_plan(made, given=init, marks=marks_for(sys.stdout))))
+    emit(made, fmt, lambda: fitted(explain_plan(made, given=init, marks=marks_for(sys.stdout)), sys.stdout))

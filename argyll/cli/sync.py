@@ -114,8 +114,9 @@ def status_printer(fmt: Format, *, watch: bool) -> Callable[[Status], None]:
     """What prints a status: findings and failures to stderr, the rest to stdout; a line of JSON each while watching."""
 
     def show(status: Status) -> None:
-        if status.report is not None and status.report.diagnostics and (status.changed or status.state != "synced"):
-            show_findings(status.report.diagnostics, status.files)
+        grave = [found for found in status.findings if found.severity in ("error", "warning")]
+        if grave and (status.changed or status.state != "synced"):
+            show_findings(grave, status.files)
         if fmt == "json" and watch:
             click.echo(text(status.to_json()))
         elif fmt != "table":

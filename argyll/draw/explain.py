@@ -10,7 +10,7 @@ from argyll.draw.rails import Rails, as_plan
 from argyll.model.plan import Plan
 from argyll.model.wire import JSONObject
 
-MAX_NAMES_LISTED = 4
+MAX_NAMES_LISTED = 3
 """More consumers or inputs than this are counted instead of named."""
 
 _WHY_EXCLUDED: tuple[tuple[str, str], ...] = (
@@ -39,8 +39,9 @@ def explain_plan(
     plan = as_plan(plan)
     lines = [f"Plan for {', '.join(plan.goals)}: {_count(len(plan.steps), 'step')}", ""]
     lines += _rows(plan, statuses, marks)
-    required = [f"{name} (given)" if name in given else f"{name} (missing)" for name in plan.required]
-    lines += ["", "init must supply: " + (", ".join(required) or "nothing")]
+    missing = [name for name in plan.required if name not in given]
+    lines += ["", *([f"init supplies: {', '.join(given)}"] if given else [])]
+    lines.append(f"init must {'also ' if given else ''}supply: " + (", ".join(missing) or "nothing"))
     excluded = [
         f"  {step_id}: {why.format(names=_names(names))}"
         for kind, why in _WHY_EXCLUDED

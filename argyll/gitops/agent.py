@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
     from argyll.analysis.check import Report
+    from argyll.analysis.diagnostics import Diagnostic
     from argyll.gitops.source import Snapshot, Source
     from argyll.model.json import JSON
     from argyll.model.wire import JSONObject
@@ -111,10 +112,10 @@ class Status:
     changed: bool = False
     difference: Difference = Difference()
     message: str = ""
-    report: Report | None = field(default=None, compare=False)
-    """What the check found in the observed revision."""
+    findings: tuple[Diagnostic, ...] = field(default=(), compare=False)
+    """What the check found in the observed revision, of every severity."""
     files: Mapping[str, bytes] = field(default_factory=dict[str, bytes], compare=False)
-    """The files that the report is about."""
+    """The files that the findings are about."""
     error: Exception | None = field(default=None, compare=False)
     """What `source_error`, `unreachable` and `refused` come from, if an exception."""
     failures: int = 0
@@ -135,7 +136,7 @@ class Status:
             "deleted": list(difference.deleted),
             "unchanged": difference.unchanged,
             "sequence": difference.sequence,
-            "findings": len(self.report.diagnostics) if self.report is not None else 0,
+            "findings": len(self.findings),
             "message": self.message,
         }
 
@@ -187,7 +188,7 @@ class Agent:
             snapshot = await asyncio.to_thread(self.source.read)
             seen = replace(seen, observed=snapshot.revision, description=snapshot.description, files=snapshot.files)
             report = await asyncio.to_thread(self._report, snapshot)
-            seen = replace(seen, report=report)
+            seen = replace(seen, findings=tuple(report.diagnostics))
             if report.has_errors:
                 status = replace(seen, state="invalid", message="the files have errors; nothing was applied")
             elif resync or not self._fresh(seen):

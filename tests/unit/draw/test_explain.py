@@ -21,7 +21,7 @@ def test_a_step_is_in_because_it_is_a_goal_or_because_somebody_needs_what_it_wri
 
 def test_many_consumers_are_counted_not_listed(plan_of: PlanOf):
     plan = plan_of({"a": set()} | {f"c{n}": {"a"} for n in range(6)})
-    assert reasons(plan)["a"] == "writes a_out for c0, c1, c2 and 3 more"
+    assert reasons(plan)["a"] == "writes a_out for c0, c1 and 4 more"
 
 
 def test_the_whole_plan_reads_from_top_to_bottom(plan_of: PlanOf):
@@ -35,7 +35,8 @@ def test_the_whole_plan_reads_from_top_to_bottom(plan_of: PlanOf):
         "     ▸ ○  y  sync  goal\n"
         "○  b  sync  goal\n"
         "\n"
-        "init must supply: id (given), items (missing)"
+        "init supplies: id\n"
+        "init must also supply: items"
     )
 
 

@@ -122,8 +122,7 @@ async def test_one_bad_file_keeps_everything_as_it_is():
     engine = FakeEngine("a")
     status = await agent_of(FakeSource("a", "b", "bad"), engine).reconcile()
     assert (status.state, engine.calls) == ("invalid", [])
-    assert status.report is not None
-    assert [found.code for found in status.report.diagnostics] == ["ARG101"]
+    assert [found.code for found in status.findings] == ["ARG101"]
 
 
 async def test_a_dry_run_says_what_would_change_and_writes_nothing():

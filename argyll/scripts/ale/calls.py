@@ -162,7 +162,10 @@ def element(run: Run, sequence: Value, index: Value, default: Value = MISSING) -
 
 def part(run: Run, sequence: Value, bounds: list[Value]) -> Value:
     """The elements from one index up to another; of the same kind."""
-    items = list(sequence) if type(sequence) is Cons else [] if sequence is None else sequence
+    items = sequence
+    if sequence is None or type(sequence) is Cons:
+        items = [] if sequence is None else list(sequence)
+        run.charge(len(items) >> 4)
     start = check_index(bounds[0])
     end = check_index(bounds[1]) if len(bounds) > 1 else len(items)
     if not 0 <= start <= end <= len(items):

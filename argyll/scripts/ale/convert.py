@@ -24,30 +24,30 @@ _INT64: Final = 2**63
 
 def inbound(value: JSON) -> Value:
     """The Ale value of a JSON value. Lists and objects are copied, so later changes outside are not seen."""
-    kind = type(value)
-    if kind is str or kind is float or value is None or kind is bool:
+    shape = type(value)
+    if shape is str or shape is float or value is None or shape is bool:
         return value
-    if kind is int:
+    if shape is int:
         return float(value) if -EXACT_DOUBLE <= value <= EXACT_DOUBLE else value
-    if kind is list:
+    if shape is list:
         return [inbound(item) for item in value]
-    if kind is dict:
+    if shape is dict:
         return {key: inbound(item) for key, item in value.items()}
-    raise TypeError(f"not a JSON value: {kind.__name__}")
+    raise TypeError(f"not a JSON value: {shape.__name__}")
 
 
 def outbound(run: Run, value: Value, depth: int = 0) -> JSON:
     """The JSON of an Ale value. Raises `AleError` for what JSON cannot say."""
-    kind = type(value)
-    if kind is str or value is None or kind is bool:
+    shape = type(value)
+    if shape is str or value is None or shape is bool:
         return value
-    if kind is float:
+    if shape is float:
         return _double(value)
-    if kind is list:
+    if shape is list:
         return _array(run, value, depth)
-    if kind is dict:
+    if shape is dict:
         return _object(run, value, depth)
-    if kind is int:
+    if shape is int:
         return value if -_INT64 <= value < _INT64 else integer_text(value)
     return _rare(run, value, depth)
 

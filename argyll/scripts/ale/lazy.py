@@ -91,10 +91,14 @@ def pull_list(items: list[Value]) -> Pull:
     return pull
 
 
-def pull_from(sequence: Value) -> Pull:
+def pull_from(run: Run, sequence: Value) -> Pull:
     """The elements of any sequence. Raises `AleError` for other values."""
+    if type(sequence) is list:
+        return pull_list(sequence)
     if type(sequence) is not Lazy:
-        return pull_list(eager_elements(sequence))
+        items = eager_elements(sequence)
+        run.charge(len(items) >> 2)
+        return pull_list(items)
     current: Value = sequence
     eager: Pull | None = None
 
@@ -143,7 +147,7 @@ def elements(run: Run, sequence: Value) -> list[Value]:
         run.charge(len(items))
         return items
     items: list[Value] = []
-    pull = pull_from(sequence)
+    pull = pull_from(run, sequence)
     while (value := pull(run)) is not END:
         items.append(value)
         if len(items) > run.limits.size:

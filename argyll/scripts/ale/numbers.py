@@ -33,11 +33,14 @@ def to_float(value: Value) -> float:
 
 
 def _exact(value: Fraction) -> Value:
-    if value.denominator == 1:
-        return value.numerator
-    if value.numerator.bit_length() + value.denominator.bit_length() > MAX_RATIO_BITS:
-        raise exceeded("size", f"{MAX_RATIO_BITS:,} bits in one ratio")
-    return value
+    return value.numerator if value.denominator == 1 else value
+
+
+def _check_ratio(a: Value, b: Value) -> None:
+    """Refuse operands too wide for exact division: reducing their ratio takes quadratic time."""
+    for value in (a, b):
+        if value.numerator.bit_length() + value.denominator.bit_length() > MAX_RATIO_BITS:
+            raise exceeded("size", f"{MAX_RATIO_BITS:,} bits in one operand of a ratio")
 
 
 def _check_bits(bits: int) -> None:
@@ -55,6 +58,7 @@ def add(a: Value, b: Value) -> Value:
         result = a + b
         _check_bits(result.bit_length())
         return result
+    _check_ratio(a, b)
     return _exact(a + b)
 
 
@@ -68,6 +72,7 @@ def subtract(a: Value, b: Value) -> Value:
         result = a - b
         _check_bits(result.bit_length())
         return result
+    _check_ratio(a, b)
     return _exact(a - b)
 
 
@@ -80,6 +85,7 @@ def multiply(a: Value, b: Value) -> Value:
     if ta is int and tb is int:
         _check_bits(a.bit_length() + b.bit_length())
         return a * b
+    _check_ratio(a, b)
     return _exact(a * b)
 
 
@@ -96,6 +102,11 @@ def divide(a: Value, b: Value) -> Value:
         return math.copysign(math.inf, x) * math.copysign(1.0, y)
     if b == 0:
         raise failure("divide by zero")
+    if type(a) is int and type(b) is int:
+        quotient, remainder = divmod(a, b)
+        if remainder == 0:
+            return quotient
+    _check_ratio(a, b)
     return _exact(Fraction(a) / b)
 
 
@@ -110,8 +121,10 @@ def modulo(a: Value, b: Value) -> Value:
         return x % y
     if b == 0:
         raise failure("divide by zero")
-    result = a % b
-    return _exact(result) if type(result) is Fraction else result
+    if type(a) is int and type(b) is int:
+        return a % b
+    _check_ratio(a, b)
+    return _exact(a % b)
 
 
 def negate(a: Value) -> Value:

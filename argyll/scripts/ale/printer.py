@@ -7,7 +7,19 @@ from argyll.scripts.ale.equality import check_depth, thaw
 from argyll.scripts.ale.kinds import kind
 from argyll.scripts.ale.lazy import elements
 from argyll.scripts.ale.run import Run
-from argyll.scripts.ale.values import AleSet, Builtin, Closure, Cons, Keyword, Lazy, Pair, Symbol, SyntaxName, Value
+from argyll.scripts.ale.values import (
+    AleSet,
+    Builtin,
+    Closure,
+    Cons,
+    Key,
+    Keyword,
+    Lazy,
+    Pair,
+    Symbol,
+    SyntaxName,
+    Value,
+)
 from argyll.scripts.meter import exceeded
 
 _ESCAPES = str.maketrans({"\\": "\\\\", '"': '\\"', "\n": "\\n", "\r": "\\r", "\t": "\\t", "\b": "\\b", "\f": "\\f"})
@@ -23,73 +35,85 @@ def display(run: Run, value: Value) -> str:
 
 def show(run: Run, value: Value) -> str:
     """The value in reader form; lazy sequences are realised."""
-    parts: list[str] = []
-    _show(run, value, parts, 0)
-    text = "".join(parts)
-    run.check_text(len(text))
-    return text
+    printer = _Printer(run)
+    printer.show(value, 0)
+    run.check_text(printer.size)
+    return printer.text()
 
 
-def _show(run: Run, value: Value, parts: list[str], depth: int) -> None:
-    scalar = _scalar(value)
-    if scalar is not None:
-        parts.append(scalar)
-        return
-    check_depth(depth)
-    match value:
-        case list():
-            _show_all(run, value, parts, "[", "]", depth)
-        case Cons() | Lazy():
-            _show_all(run, elements(run, value), parts, "(", ")", depth)
-        case AleSet():
-            shown = sorted(_shown(run, member, depth) for member in value.members.values())
-            parts.append("#{" + " ".join(shown) + "}")
-        case dict():
-            _show_object(run, value, parts, depth)
-        case Pair():
-            _show_pair(run, value, parts, depth)
-        case _:
-            parts.append(f"#<{kind(value)}>")
+class _Printer:
+    """Collects text and refuses it as soon as it is too long: values can share parts and print enormous."""
 
+    def __init__(self, run: Run) -> None:
+        self.run = run
+        self.parts: list[str] = []
+        self.size = 0
 
-def _shown(run: Run, value: Value, depth: int) -> str:
-    parts: list[str] = []
-    _show(run, value, parts, depth + 1)
-    return "".join(parts)
+    def text(self) -> str:
+        return "".join(self.parts)
 
+    def put(self, text: str) -> None:
+        self.size += len(text)
+        if self.size > self.run.limits.text:
+            self.run.check_text(self.size)
+        self.parts.append(text)
 
-def _show_all(run: Run, items: list[Value], parts: list[str], opening: str, closing: str, depth: int) -> None:
-    run.charge(len(items))
-    parts.append(opening)
-    for index, item in enumerate(items):
-        if index:
-            parts.append(" ")
-        _show(run, item, parts, depth + 1)
-    parts.append(closing)
+    def show(self, value: Value, depth: int) -> None:
+        scalar = _scalar(value)
+        if scalar is not None:
+            self.put(scalar)
+            return
+        check_depth(depth)
+        match value:
+            case list():
+                self.sequence("[", value, "]", depth)
+            case Cons() | Lazy():
+                self.sequence("(", elements(self.run, value), ")", depth)
+            case AleSet():
+                self.put("#{" + " ".join(sorted([self.shown(item, depth) for item in value.members.values()])) + "}")
+            case dict():
+                self.object(value, depth)
+            case Pair():
+                self.pair(value, depth)
+            case _:
+                self.put(f"#<{kind(value)}>")
 
+    def shown(self, value: Value, depth: int) -> str:
+        """The text of one value by itself, to be sorted."""
+        printer = _Printer(self.run)
+        printer.show(value, depth + 1)
+        return printer.text()
 
-def _show_object(run: Run, value: dict[Value, Value], parts: list[str], depth: int) -> None:
-    run.charge(len(value))
-    members = sorted((_shown(run, thaw(key), depth), key) for key in value)
-    parts.append("{")
-    for index, (shown, key) in enumerate(members):
-        parts.append(f" {shown} " if index else f"{shown} ")
-        _show(run, value[key], parts, depth + 1)
-    parts.append("}")
+    def sequence(self, opening: str, items: list[Value], closing: str, depth: int) -> None:
+        self.run.charge(len(items))
+        self.put(opening)
+        for index, item in enumerate(items):
+            if index:
+                self.put(" ")
+            self.show(item, depth + 1)
+        self.put(closing)
 
+    def object(self, value: dict[Key, Value], depth: int) -> None:
+        self.run.charge(len(value))
+        members = sorted([(self.shown(thaw(key), depth), key) for key in value], key=lambda member: member[0])
+        self.put("{")
+        for index, (shown, key) in enumerate(members):
+            self.put(f" {shown} " if index else f"{shown} ")
+            self.show(value[key], depth + 1)
+        self.put("}")
 
-def _show_pair(run: Run, value: Pair, parts: list[str], depth: int) -> None:
-    parts.append("(")
-    _show(run, value.car, parts, depth + 1)
-    rest = value.cdr
-    while type(rest) is Pair:
-        run.charge(1)
-        parts.append(" ")
-        _show(run, rest.car, parts, depth + 1)
-        rest = rest.cdr
-    parts.append(" . ")
-    _show(run, rest, parts, depth + 1)
-    parts.append(")")
+    def pair(self, value: Pair, depth: int) -> None:
+        self.put("(")
+        self.show(value.car, depth + 1)
+        rest = value.cdr
+        while type(rest) is Pair:
+            self.run.charge(1)
+            self.put(" ")
+            self.show(rest.car, depth + 1)
+            rest = rest.cdr
+        self.put(" . ")
+        self.show(rest, depth + 1)
+        self.put(")")
 
 
 def _scalar(value: Value) -> str | None:

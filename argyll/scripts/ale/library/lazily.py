@@ -15,9 +15,9 @@ constant("*space*", " ", "A space.", tier=3)
 constant("*newline*", "\n", "A line break.", tier=3)
 
 
-def _pull_or_nothing(value: Value) -> Pull:
+def _pull_or_nothing(run: Run, value: Value) -> Pull:
     """Lazy procedures treat what is no sequence as an empty one."""
-    return pull_from(value if type(value) in kinds.SEQUENCES else None)
+    return pull_from(run, value if type(value) in kinds.SEQUENCES else None)
 
 
 @builtin(
@@ -27,9 +27,9 @@ def _pull_or_nothing(value: Value) -> Pull:
     tier=1,
     contextual=True,
 )
-def map_(_run: Run, arguments: list[Value]) -> Value:
+def map_(run: Run, arguments: list[Value]) -> Value:
     function, *sequences = arguments
-    pulls = [_pull_or_nothing(sequence) for sequence in sequences]
+    pulls = [_pull_or_nothing(run, sequence) for sequence in sequences]
 
     def pull(run: Run) -> Value:
         values: list[Value] = []
@@ -55,8 +55,8 @@ def map_now(run: Run, function: Value, sequence: Value) -> Value:
     tier=1,
     contextual=True,
 )
-def filter_(_run: Run, function: Value, sequence: Value) -> Value:
-    source = _pull_or_nothing(sequence)
+def filter_(run: Run, function: Value, sequence: Value) -> Value:
+    source = _pull_or_nothing(run, sequence)
 
     def pull(run: Run) -> Value:
         while (value := source(run)) is not END:
@@ -74,7 +74,7 @@ def filter_(_run: Run, function: Value, sequence: Value) -> Value:
     tier=1, aliases=("foldl", "reduce"), contextual=True,
 )  # fmt: skip
 def fold_left(run: Run, function: Value, second: Value, third: Value = MISSING) -> Value:
-    pull = pull_from(second if third is MISSING else third)
+    pull = pull_from(run, second if third is MISSING else third)
     result = second
     if third is MISSING:
         result = pull(run)
@@ -116,7 +116,7 @@ def _concatenated(source: Pull) -> Value:
                 inner = None
                 return END
             run.charge(1)
-            inner = pull_from(sequence)
+            inner = pull_from(run, sequence)
 
     return from_pull(pull)
 
@@ -124,18 +124,18 @@ def _concatenated(source: Pull) -> Value:
 @builtin("mapcat", "procedure sequences*", "The lazy concatenation of the results.", tier=2, contextual=True)
 def mapcat(run: Run, arguments: list[Value]) -> Value:
     if len(arguments) == 1:
-        return _concatenated(pull_from(None))
-    return _concatenated(pull_from(map_(run, arguments)))
+        return _concatenated(pull_from(run, None))
+    return _concatenated(pull_from(run, map_(run, arguments)))
 
 
-@builtin("concat", "sequences*", "The lazy concatenation of the sequences.", tier=2)
-def concat(sequences: list[Value]) -> Value:
-    return _concatenated(pull_from(sequences))
+@builtin("concat", "sequences*", "The lazy concatenation of the sequences.", tier=2, contextual=True)
+def concat(run: Run, sequences: list[Value]) -> Value:
+    return _concatenated(pull_from(run, sequences))
 
 
 @builtin("zip", "sequences*", "The lazy sequence of vectors of corresponding elements.", tier=2, contextual=True)
-def zip_(_run: Run, sequences: list[Value]) -> Value:
-    pulls = [_pull_or_nothing(sequence) for sequence in sequences]
+def zip_(run: Run, sequences: list[Value]) -> Value:
+    pulls = [_pull_or_nothing(run, sequence) for sequence in sequences]
 
     def pull(run: Run) -> Value:
         values: list[Value] = []
@@ -158,8 +158,8 @@ def _whole(count: Value) -> int:
 
 
 @builtin("take", "count sequence", "The lazy sequence of the first elements.", tier=2, contextual=True)
-def take(_run: Run, count: Value, sequence: Value) -> Value:
-    source, left = _pull_or_nothing(sequence), _whole(count)
+def take(run: Run, count: Value, sequence: Value) -> Value:
+    source, left = _pull_or_nothing(run, sequence), _whole(count)
 
     def pull(run: Run) -> Value:
         nonlocal left
@@ -172,8 +172,8 @@ def take(_run: Run, count: Value, sequence: Value) -> Value:
 
 
 @builtin("drop", "count sequence", "The lazy sequence without the first elements.", tier=2, contextual=True)
-def drop(_run: Run, count: Value, sequence: Value) -> Value:
-    source, left = _pull_or_nothing(sequence), _whole(count)
+def drop(run: Run, count: Value, sequence: Value) -> Value:
+    source, left = _pull_or_nothing(run, sequence), _whole(count)
 
     def pull(run: Run) -> Value:
         nonlocal left
@@ -194,8 +194,8 @@ def drop(_run: Run, count: Value, sequence: Value) -> Value:
     tier=2,
     contextual=True,
 )
-def take_while(_run: Run, function: Value, sequence: Value) -> Value:
-    source = _pull_or_nothing(sequence)
+def take_while(run: Run, function: Value, sequence: Value) -> Value:
+    source = _pull_or_nothing(run, sequence)
 
     def pull(run: Run) -> Value:
         value = source(run)
@@ -211,12 +211,12 @@ def take_while(_run: Run, function: Value, sequence: Value) -> Value:
     tier=2,
     contextual=True,
 )
-def partition(_run: Run, count: Value, second: Value, third: Value = MISSING) -> Value:
+def partition(run: Run, count: Value, second: Value, third: Value = MISSING) -> Value:
     size = check_index(int(count) if type(count) is float and count.is_integer() else count)
     stride = size if third is MISSING else _whole(second)
     if size < 1 or stride < 1:
         raise failure("partition needs a count and a step of at least 1")
-    source = _pull_or_nothing(second if third is MISSING else third)
+    source = _pull_or_nothing(run, second if third is MISSING else third)
     window: list[Value] = []
     ended = False
 
@@ -261,7 +261,7 @@ def range_(first: Value = MISSING, second: Value = MISSING, third: Value = MISSI
     ascending = step > 0
     current: Value = start
 
-    def pull(_run: Run) -> Value:
+    def pull(run: Run) -> Value:
         nonlocal current
         if not (current < end if ascending else current > end):
             return END
@@ -307,9 +307,9 @@ def delayed(_run: Run, thunk: Value) -> Value:
     return Lazy(produce)
 
 
-def comprehend(_run: Run, body: Value, sequence: Value) -> Value:
+def comprehend(run: Run, body: Value, sequence: Value) -> Value:
     """`for` over one sequence."""
-    source = pull_from(sequence)
+    source = pull_from(run, sequence)
 
     def pull(run: Run) -> Value:
         value = source(run)
@@ -320,12 +320,12 @@ def comprehend(_run: Run, body: Value, sequence: Value) -> Value:
 
 def comprehend_nested(run: Run, body: Value, sequence: Value) -> Value:
     """`for` over a sequence whose body is itself a comprehension."""
-    return _concatenated(pull_from(comprehend(run, body, sequence)))
+    return _concatenated(pull_from(run, comprehend(run, body, sequence)))
 
 
 def each(run: Run, body: Value, sequence: Value) -> Value:
     """`for-each` over one sequence: the value of the last turn."""
-    pull, result = pull_from(sequence), None
+    pull, result = pull_from(run, sequence), None
     while (value := pull(run)) is not END:
         run.charge(1)
         result = call(run, body, [value])

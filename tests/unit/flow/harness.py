@@ -215,6 +215,7 @@ class ScriptedEvaluator:
 class Made:
     """One call that the world received."""
 
+    flow_id: str
     step_id: str
     arguments: Values
     token: str
@@ -318,14 +319,18 @@ class World:
         raise AssertionError("flows never stop asking to be woken")
 
     def crash(self) -> None:
-        """Lose everything but the events, and recover as a restarted node does."""
+        """Lose everything but the events, recover as a restarted node does, and run until nothing moves."""
+        self.recover()
+        self.run()
+
+    def recover(self) -> None:
+        """Lose everything but the events, and find out from them what there is to do."""
         self.effects.clear()
         for flow in self.flows.values():
             flow.reload()
             flow.do(Advance())
             flow.do(Reclaim(lambda node_id, token: True))
             self.effects.extend(waiting_children(flow.state))
-        self.run()
 
     def calls_of(self, step_id: str) -> list[Made]:
         return [call for call in self.calls if call.step_id == step_id]
@@ -343,12 +348,13 @@ class World:
         step, (execution, work) = flow.state.plan.steps[effect.step_id], flow.item(effect.step_id, effect.token)
         metadata = call_metadata(flow.state, effect.step_id, effect.token)
         arguments = with_meta(step, effective_inputs(execution, work), metadata)
-        call = Made(effect.step_id, arguments, effect.token, effect.attempt, self.now_ms)
+        call = Made(flow.state.id, effect.step_id, arguments, effect.token, effect.attempt, self.now_ms)
         self.calls.append(call)
-        self.deliver(flow, call, self._answer(self.answers, self.calls, call))
+        self.deliver(call, self._answer(self.answers, self.calls, call))
 
-    def deliver(self, flow: Flow, call: Made, answer: Answer) -> None:
+    def deliver(self, call: Made, answer: Answer) -> None:
         """Give a flow the answer to a call."""
+        flow = self.flows[call.flow_id]
         if answer.kind == "ok":
             flow.do(Succeed(call.step_id, call.token, answer.outputs))
         elif answer.kind == "fail":
@@ -359,9 +365,13 @@ class World:
     def _compensate(self, flow: Flow, effect: Compensate) -> None:
         execution, work = flow.item(effect.step_id, effect.token)
         body = {"input": effective_inputs(execution, work), "output": work.outputs}
-        call = Made(effect.step_id, body, effect.token, work.attempt, self.now_ms)
+        call = Made(flow.state.id, effect.step_id, body, effect.token, work.attempt, self.now_ms)
         self.undone.append(call)
-        answer = self._answer(self.undo, self.undone, call)
+        self.deliver_undo(call, self._answer(self.undo, self.undone, call))
+
+    def deliver_undo(self, call: Made, answer: Answer) -> None:
+        """Give a flow the answer to a compensation."""
+        flow = self.flows[call.flow_id]
         if answer.kind == "ok":
             flow.do(Compensated(call.step_id, call.token))
         elif answer.kind == "fail":

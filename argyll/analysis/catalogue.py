@@ -277,13 +277,6 @@ _ATTRIBUTES = (
         "ARG314", "warning", "A mapping to the same name", "Without `mapping.name` the attribute is called the same."
     ),
     _lint(
-        "ARG315",
-        "warning",
-        "An input that Lua cannot name",
-        "Lua names consist of letters, digits and `_`, do not start with a digit and are no keyword. The script cannot "
-        "refer to the input. Give it another name with `mapping.name`.",
-    ),
-    _lint(
         "ARG316",
         "warning",
         "`collect` delivers an array, the type says otherwise",

@@ -72,15 +72,20 @@ _ALIASES: dict[str, str] = {
 }
 
 
+def alias_of(word: str) -> str:
+    """What a name of other tools is called here; empty when it is none."""
+    return _ALIASES.get(word.lower(), "")
+
+
 def nearest(word: str, names: Iterable[str]) -> str | None:
     """The name among `names` that `word` probably stands for, or None."""
     by_lower = {name.lower(): name for name in names}
     lower = word.lower()
     if lower in by_lower:
         return by_lower[lower]
-    alias = _ALIASES.get(lower)
-    if alias is not None and alias.lower() in by_lower:
-        return by_lower[alias.lower()]
+    alias = alias_of(lower).lower()
+    if alias in by_lower:
+        return by_lower[alias]
     close = get_close_matches(lower, by_lower, 1, CUTOFF)
     return by_lower[close[0]] if close else None
 

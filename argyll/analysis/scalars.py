@@ -14,7 +14,7 @@ _LEADING_ZERO = re.compile(r"[-+]?0[0-9_]+\Z")
 _MAY_BE_NUMBER = frozenset("0123456789+-.")
 
 _AMBIGUOUS = re.compile(
-    r"(y|Y|n|N|yes|Yes|YES|no|No|NO|on|On|ON|off|Off|OFF|True|TRUE|False|FALSE|Null|NULL"
+    r"(yes|Yes|YES|no|No|NO|on|On|ON|off|Off|OFF|True|TRUE|False|FALSE|Null|NULL"
     r"|[-+]?0[0-9_]+"
     r"|[-+]?0b[01_]+"
     r"|[-+]?0x[0-9a-fA-F_]+"

@@ -9,10 +9,10 @@ from typing import cast
 import msgspec
 
 from argyll.analysis.diagnostics import At, Diagnostic, Pointer, finding
-from argyll.analysis.nearest import did_you_mean, nearest
+from argyll.analysis.nearest import alias_of, did_you_mean, nearest
 from argyll.model import json
 from argyll.model.json import JSON
-from argyll.model.shape import ATTRIBUTE, FLOW, HTTP, SETTINGS, STEP, WORK, Field, Shape
+from argyll.model.shape import ATTRIBUTE, FLOW, HTTP, MAPPING, SETTINGS, STEP, WORK, Field, Shape
 from argyll.model.step import LANGUAGES, ROLES, STEP_TYPES
 from argyll.model.wire import JSONObject
 
@@ -31,7 +31,12 @@ def check_structure(value: JSON, *, native: bool) -> list[Diagnostic]:
     if isinstance(value, dict):
         checker.step(cast(JSONObject, value))
     else:
-        checker.report("ARG004", f"a step is a mapping, this is {describe(value)}", ())
+        checker.report(
+            "ARG004",
+            f"a step is a mapping, this is {describe(value)}",
+            (),
+            hint="begin with `id:`, `name:` and `type:`",
+        )
     return checker.findings
 
 
@@ -89,6 +94,8 @@ class _Checker:
             else:
                 self._value(field, item, (*pointer, key))
         self._missing(members, shape, pointer)
+        if shape is MAPPING and not members:
+            self.report("ARG312", "the mapping maps nothing", pointer, hint="add `name:` or `script:`", at="key")
         for first, second in shape.exclusive:
             if first in members and second in members:
                 hint = f"keep `{second}` or `{first}`, not both"
@@ -296,7 +303,8 @@ def _unquoted(value: JSON) -> str:
 
 def _home_of(key: str) -> str:
     """For a key at the top of a step that belongs into one of its blocks."""
-    for block in (HTTP, FLOW, WORK):
-        if key in block.fields:
-            return f"`{key}` belongs under `{block.name}`"
+    for name in (key, alias_of(key)):
+        for block in (HTTP, FLOW, WORK):
+            if name in block.fields and name not in STEP.fields:
+                return f"`{name}` belongs under `{block.name}`"
     return "settings of an attribute belong under `attributes`, below its name" if key in SETTINGS else ""

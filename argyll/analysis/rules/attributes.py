@@ -1,6 +1,5 @@
 """Rules about the attributes of a step: settings, values and inner names (3xx)."""
 
-import re
 from collections.abc import Iterable, Iterator
 
 import msgspec
@@ -14,33 +13,6 @@ from argyll.model import json
 from argyll.model.json import JSON
 from argyll.model.step import META_KEYS, Attribute
 
-_LUA_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*\Z")
-_LUA_KEYWORDS = frozenset(
-    [
-        "and",
-        "break",
-        "do",
-        "else",
-        "elseif",
-        "end",
-        "false",
-        "for",
-        "function",
-        "goto",
-        "if",
-        "in",
-        "local",
-        "nil",
-        "not",
-        "or",
-        "repeat",
-        "return",
-        "then",
-        "true",
-        "until",
-        "while",
-    ]
-)
 _SCALAR_TYPES: dict[str, tuple[type, ...]] = {
     "string": (str,),
     "number": (int, float),
@@ -66,7 +38,6 @@ def attribute_rules(draft: Draft) -> Iterator[Diagnostic]:
             draft, "inputs", (n for n, spec in draft.step.attributes.items() if spec.role != "output")
         )
         yield from _collisions(draft, "outputs", draft.step.outputs)
-    yield from _lua_names(draft)
 
 
 def _input(draft: Draft, name: str, spec: Attribute) -> Iterator[Diagnostic]:
@@ -174,13 +145,8 @@ def _meta(draft: Draft, name: str, spec: Attribute) -> Iterator[Diagnostic]:
 
 def _mapping(draft: Draft, name: str, spec: Attribute) -> Iterator[Diagnostic]:
     if spec.mapping is None:
-        written = draft.setting(name, "mapping")
-        # An empty mapping reads as none, but was meant to be one.
-        if len(written) > 2 and written[-1] == "mapping" and spec.role in ("required", "optional", "output"):
-            yield finding(
-                "ARG312", f"the mapping of `{name}` maps nothing", written, hint="add `name:` or `script:`", at="key"
-            )
-    elif not spec.mapping.name and spec.mapping.script is None:
+        return
+    if not spec.mapping.name and spec.mapping.script is None:
         here = draft.setting(name, "mapping")
         yield finding(
             "ARG312", f"the mapping of `{name}` maps nothing", here, hint="add `name:` or `script:`", at="key"
@@ -206,15 +172,3 @@ def _collisions(draft: Draft, side: str, names: Iterable[str]) -> Iterator[Diagn
             hint="choose another `mapping.name` for one of them",
             related=[Related("the other one", pointer=("attributes", other if renamed == name else name))],
         )
-
-
-def _lua_names(draft: Draft) -> Iterator[Diagnostic]:
-    step = draft.step
-    if not any(script is not None and script.language == "lua" for script in (step.script, step.predicate)):
-        return
-    for name, spec in step.attributes.items():
-        inner = spec.inner_name(name)
-        if spec.role != "output" and (not _LUA_NAME.match(inner) or inner in _LUA_KEYWORDS):
-            message = f"Lua cannot refer to an input called `{inner}`"
-            hint = f"add `mapping: {{name: {re.sub(r'[^A-Za-z0-9_]', '_', inner)}}}`"
-            yield finding("ARG315", message, ("attributes", name), hint=hint, at="key")

@@ -90,7 +90,17 @@ class InvalidCursor(StoreError):
 
 
 class OpenError(StoreError):
-    """The directory cannot be opened as a store; nothing in it was changed."""
+    """The directory cannot be opened as a store; nothing that was acknowledged is touched."""
+
+
+class OpenFailed(OpenError):
+    """The operating system did not let the store read or write its files."""
+
+    def __init__(self, directory: Path, cause: BaseException) -> None:
+        super().__init__(
+            f"opening {directory} failed: {cause}; check its permissions and the free space, then start again"
+        )
+        self.cause = cause
 
 
 class DirectoryLocked(OpenError):

@@ -23,13 +23,14 @@ _ALL = 0
 _ACTIVE = 0
 _UNLIMITED = 1 << 62
 _LAST_ID = "\U0010ffff"
+_LISTED = "root = 1 AND status IS NOT NULL"
 
 _SCHEMA = f"""
 CREATE TABLE IF NOT EXISTS flows (
     flow INTEGER PRIMARY KEY, id TEXT NOT NULL, status INTEGER, timestamp_us INTEGER NOT NULL, root INTEGER NOT NULL,
     labels TEXT, error TEXT
 );
-CREATE INDEX IF NOT EXISTS flows_by_id ON flows (id, status) WHERE root = 1;
+CREATE INDEX IF NOT EXISTS flows_by_id ON flows (id, status) WHERE {_LISTED};
 CREATE INDEX IF NOT EXISTS flows_active ON flows (id) WHERE status = {_ACTIVE};
 CREATE TABLE IF NOT EXISTS pairs (pair INTEGER PRIMARY KEY, key TEXT NOT NULL, value TEXT NOT NULL, UNIQUE (key, value));
 CREATE TABLE IF NOT EXISTS listing (
@@ -305,12 +306,21 @@ class _Selection:
     def total(self, statuses: list[int]) -> int:
         """How many flows match; from the counters unless a prefix or a second label filters."""
         pair = self._pairs[0]
+        if self._prefix and self._pairs == [_ALL]:
+            return self._prefix_total(statuses)
         if self._filters:
             sql = f"SELECT count(*) FROM listing l WHERE {self._where}"
             counts = [self._db.execute(sql, (pair, status, *self._filters)).fetchone()[0] for status in statuses]
             return sum(counts)
         rows = self._db.execute("SELECT status, flows FROM counts WHERE pair = ?", (pair,)).fetchall()
         return sum(flows for status, flows in rows if status in statuses)
+
+    def _prefix_total(self, statuses: list[int]) -> int:
+        where = f"{_LISTED} AND id >= ? AND id < ?"
+        if len(statuses) < len(STATUSES):
+            where += f" AND status IN ({', '.join(map(str, statuses))})"
+        bounds = (self._prefix, self._prefix + _LAST_ID)
+        return self._db.execute(f"SELECT count(*) FROM flows WHERE {where}", bounds).fetchone()[0]
 
     def page(self, statuses: list[int], cursor: _Cursor | None, wanted: int) -> list[_Found]:
         """The first `wanted` flows behind the cursor: active ones first, then ended ones, each group by time."""
@@ -328,14 +338,14 @@ class _Selection:
     def is_narrow(self) -> bool:
         """Whether the id prefix alone leaves few flows."""
         (size,) = self._db.execute(
-            "SELECT count(*) FROM (SELECT 1 FROM flows WHERE root = 1 AND id >= ? AND id < ? LIMIT ?)",
+            f"SELECT count(*) FROM (SELECT 1 FROM flows WHERE {_LISTED} AND id >= ? AND id < ? LIMIT ?)",
             (self._prefix, self._prefix + _LAST_ID, FEW + 1),
         ).fetchone()
         return size <= FEW
 
     def narrow_page(self, statuses: list[int], cursor: _Cursor | None, wanted: int) -> tuple[list[_Found], int]:
         """As `page`, with the total, for a prefix that few flows have: all of them are read and sorted."""
-        where = "f.root = 1 AND f.id >= ? AND f.id < ?"
+        where = f"{_LISTED} AND f.id >= ? AND f.id < ?"
         for _ in self._pairs if self._pairs != [_ALL] else ():
             where += (
                 " AND EXISTS (SELECT 1 FROM listing o WHERE o.pair = ? AND o.status = f.status"

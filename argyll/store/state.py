@@ -13,7 +13,7 @@ from itertools import islice
 from pathlib import Path
 from typing import NamedTuple
 
-from argyll.store.errors import Conflict, DamagedState, NewerFormat, StoreFailed
+from argyll.store.errors import Conflict, DamagedState, NewerFormat, OpenFailed, StoreFailed
 from argyll.store.flows import FlowChange, FlowIndex
 from argyll.store.log import Command, Outcome
 from argyll.store.records import (
@@ -32,7 +32,7 @@ FORMAT = 1
 BACKLOG_LIMIT = 8_192
 """Appends that may wait for SQLite; one more and the whole backlog is written at once."""
 _SEQUENCE_BITS = 32
-_NO_COMMAND = bytes(16)
+_NO_COMMAND = b""
 
 # One row per append, in log order; `position` holds aggregate and first sequence. Clustering the rows by position instead
 # would save an index but dirty one page per row when many flows run, which costs four times as much.
@@ -82,7 +82,7 @@ class State:
     """The applied log. `on_applied` is told of every accepted append of an entry, in log order."""
 
     def __init__(self, path: Path | None, options: StoreOptions) -> None:
-        """Open or create the database; None keeps it in memory. Raises `DamagedState`, `NewerFormat`."""
+        """Open or create the database; None keeps it in memory. Raises `DamagedState`, `NewerFormat`, `OpenFailed`."""
         self._path = path
         self._options = options
         self.on_applied: Callable[[list[Committed]], None] | None = None
@@ -99,6 +99,8 @@ class State:
             self._db.executescript(_SCHEMA)
             meta = dict(self._db.execute("SELECT key, value FROM meta").fetchall())
             self.flows = FlowIndex(self._db)
+        except sqlite3.OperationalError as error:
+            raise OpenFailed(path or Path(":memory:"), error) from error
         except sqlite3.DatabaseError as error:
             raise DamagedState(path or Path(":memory:"), str(error)) from error
         if meta["format"] > FORMAT:

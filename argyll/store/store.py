@@ -12,7 +12,7 @@ from struct import Struct
 
 from argyll.store.directory import DataDirectory
 from argyll.store.embedded import EmbeddedLog
-from argyll.store.errors import Conflict, EntryTooLarge, StoreClosed, StoreError, StoreFailed
+from argyll.store.errors import Conflict, EntryTooLarge, OpenFailed, StoreClosed, StoreError, StoreFailed
 from argyll.store.flows import FlowPage, FlowQuery
 from argyll.store.log import LogStatus, ReplicatedLog
 from argyll.store.memory import MemoryLog
@@ -64,24 +64,31 @@ class Store:
     async def open(cls, directory: Path, *, options: StoreOptions | None = None) -> "Store":
         """Open or create a store and replay its log.
 
-        Raises `DirectoryLocked`, `NewerFormat`, `NotAStore`, `DamagedLog`, `DamagedState`, `UnreadableEntry` (all
-        `OpenError`), `StoreFailed`, OSError.
+        Raises `DirectoryLocked`, `NewerFormat`, `NotAStore`, `DamagedLog`, `DamagedState`, `UnreadableEntry`, `OpenFailed`
+        (all `OpenError`), `StoreFailed` when the disk refuses during the replay.
         """
         options = options or StoreOptions()
-        held = DataDirectory.open(directory, now_us=options.now_us())
         try:
-            state = State(held.state_file, options)
+            held = DataDirectory.open(directory, now_us=options.now_us())
             try:
-                log = await EmbeddedLog.open(held.log_directory, state, options)
-                sync_directory(directory)
-                return cls(state, log, options, held)
+                return await cls._open_held(held, options)
             except BaseException:
-                with suppress(StoreError):
-                    state.close()
+                held.close()
                 raise
+        except OSError as error:
+            raise OpenFailed(directory, error) from error
+
+    @classmethod
+    async def _open_held(cls, held: DataDirectory, options: StoreOptions) -> "Store":
+        state = State(held.state_file, options)
+        try:
+            log = await EmbeddedLog.open(held.log_directory, state, options)
+            sync_directory(held.path)
         except BaseException:
-            held.close()
+            with suppress(StoreError):
+                state.close()
             raise
+        return cls(state, log, options, held)
 
     @classmethod
     async def in_memory(cls, *, options: StoreOptions | None = None) -> "Store":

@@ -7,11 +7,13 @@ import pytest
 
 from argyll.store import (
     Append,
+    DamagedLog,
     DamagedState,
     DirectoryLocked,
     NewerFormat,
     NewEvent,
     NotAStore,
+    OpenFailed,
     Store,
     StoreOptions,
     UnreadableEntry,
@@ -56,6 +58,17 @@ async def test_a_directory_that_is_no_store_is_left_alone(tmp_path: Path, name: 
     assert (tmp_path / name).read_text() == content
 
 
+@pytest.mark.parametrize("name", ["LOCK", "state.db", "wal"])
+async def test_a_file_that_cannot_be_opened_is_named(tmp_path: Path, name: str) -> None:
+    (tmp_path / "FORMAT").write_text('{"format": 1, "created_by": "argyll 0.1.0"}')
+    if name == "wal":
+        (tmp_path / name).touch()
+    else:
+        (tmp_path / name).mkdir()
+    with pytest.raises(OpenFailed, match=f"opening {tmp_path}.*check its permissions"):
+        await Store.open(tmp_path, options=OPTIONS)
+
+
 def test_a_start_that_was_killed_half_way_is_repeated(tmp_path: Path) -> None:
     (tmp_path / "LOCK").touch()
     (tmp_path / "FORMAT.tmp").write_text("{")
@@ -84,5 +97,5 @@ async def test_a_state_ahead_of_its_log_stops_the_start(tmp_path: Path) -> None:
     await store.close()
     for file in (tmp_path / "wal").glob("*.wal"):
         file.unlink()
-    with pytest.raises(Exception, match=r"state.db knows entry 1: the end of the log is gone.*backup"):
+    with pytest.raises(DamagedLog, match=r"state.db knows entry 1: the end of the log is gone.*backup"):
         await Store.open(tmp_path, options=OPTIONS)

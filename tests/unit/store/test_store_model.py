@@ -122,5 +122,5 @@ class StoreMachine(RuleBasedStateMachine):
         assert len(self.heard) == self.acknowledged
 
 
-StoreMachine.TestCase.settings = settings(max_examples=25, stateful_step_count=25, deadline=None)
+StoreMachine.TestCase.settings = settings(max_examples=15, stateful_step_count=20, deadline=None)
 test_the_store_is_a_dict_of_lists = StoreMachine.TestCase

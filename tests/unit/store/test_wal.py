@@ -1,5 +1,6 @@
 """The log's files: what is acknowledged is read again, a torn end is cut, damage refuses."""
 
+import os
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -7,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from argyll.store import DamagedLog
+from argyll.store import wal as wal_module
 from argyll.store.wal import RECORD_HEADER_BYTES, SEGMENT_HEADER_BYTES, Entry, Wal, encode_record
 
 OpenWal = Callable[..., tuple[Wal, list[Entry]]]
@@ -243,3 +245,24 @@ def patch(file: Path, offset: int, data: bytes) -> None:
     content = bytearray(file.read_bytes())
     content[offset : offset + len(data)] = data
     file.write_bytes(content)
+
+
+def test_what_a_start_finds_is_made_durable_before_it_counts(
+    open_wal: OpenWal, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A killed process leaves its last write in the page cache only."""
+    wal, _ = open_wal()
+    write(wal, b"one")
+    write(wal, b"two", b"three")
+    wal.close()
+    steps: list[object] = []
+    pwrite, sync = os.pwrite, wal_module.sync_data
+    monkeypatch.setattr(os, "pwrite", lambda fd, data, at: steps.append(data) or pwrite(fd, data, at))
+    monkeypatch.setattr(wal_module, "sync_data", lambda fd: steps.append("sync") or sync(fd))
+    _, entries = open_wal()
+    assert payloads(entries) == [b"one", b"two", b"three"]
+    rewritten, then = steps
+    assert b"one" not in rewritten
+    assert b"two" in rewritten
+    assert b"three" in rewritten
+    assert then == "sync"

@@ -46,6 +46,8 @@ class EngineConfig(Struct, frozen=True, kw_only=True):
     work: WorkConfig = DEFAULT_WORK
     flow_cache_entries: int = FLOW_CACHE_ENTRIES
     memo_cache_entries: int = MEMO_CACHE_ENTRIES
+    step_client: str = "plain"
+    """How steps are called: `plain` uses own connections for plain http:// and aiohttp for the rest, `aiohttp` always."""
     max_concurrent_calls: int = MAX_CONCURRENT_CALLS
     max_pending_appends: int = MAX_PENDING_APPENDS
     script_workers: int = 1
@@ -142,6 +144,7 @@ SETTINGS: tuple[Setting, ...] = (
     Setting("webhook_base_url", "WEBHOOK_BASE_URL", lambda text: text.rstrip("/"), "a URL"),
     Setting("log_level", "LOG_LEVEL", _one_of("debug", "info", "warn", "error"), "debug, info, warn or error"),
     _count("step_timeout_ms", "STEP_TIMEOUT", 1, _YEAR_MS),
+    Setting("step_client", "STEP_CLIENT", _one_of("plain", "aiohttp"), "plain or aiohttp"),
     _count("flow_cache_entries", "TIMEBOX_CACHE_SIZE", 1, 1_024_000),
     _count("memo_cache_entries", "MEMO_CACHE_SIZE", 1, 10_240_000),
     _count("max_concurrent_calls", "MAX_CONCURRENT_CALLS", 1, 1_000_000),

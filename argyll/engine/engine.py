@@ -31,6 +31,7 @@ from argyll.engine.evaluator import ScriptEvaluator
 from argyll.engine.flows import Flows
 from argyll.engine.health import HealthMonitor
 from argyll.engine.memo import Memo
+from argyll.engine.plain_caller import PlainCaller
 from argyll.engine.projections import FlowProjections
 from argyll.engine.timers import Timers
 from argyll.engine.workers import Workers
@@ -85,7 +86,7 @@ class Engine:
         self._health = HealthMonitor(
             store, config.node_id, self.scripts, self._planner, now_us, config.unhealthy_wait_s
         )
-        self._caller = caller or HttpCaller(now_us, config.max_concurrent_calls)
+        self._caller = caller or make_caller(config, now_us)
         self.webhook_base = config.webhook_base
         self._dispatcher = Dispatcher(
             config, self, self._caller, self._evaluator, self._workers, lambda: self.webhook_base
@@ -399,6 +400,12 @@ def tune_garbage_collection() -> None:
     gc.collect()
     gc.freeze()
     gc.set_threshold(100_000, 50, 100)
+
+
+def make_caller(config: EngineConfig, now_us: Callable[[], int]) -> StepCaller:
+    """The step client that the configuration names."""
+    general = HttpCaller(now_us, config.max_concurrent_calls)
+    return PlainCaller(now_us, general) if config.step_client == "plain" else general
 
 
 def raise_open_files_limit(calls: int) -> None:

@@ -1,0 +1,280 @@
+"""Calls plain `http://` step services over its own keep-alive connections, at a third of the cost of a general client.
+
+Only the plain case: no TLS, no redirects, no compression. Whatever else comes up goes to the caller behind it. The same
+contract tests hold for both.
+"""
+
+import asyncio
+import time
+from collections import deque
+from functools import lru_cache
+from typing import Final, NamedTuple, cast
+
+import httptools
+
+from argyll.engine.caller import (
+    KEEPALIVE_S,
+    USER_AGENT,
+    Failure,
+    NowUs,
+    Outcome,
+    Request,
+    Retryable,
+    StepCaller,
+    body_outcome,
+    retry_after,
+    status_outcome,
+)
+from argyll.model.limits import MAX_RESPONSE_BYTES
+
+MAX_HEADER_BYTES: Final = 64 * 1024
+"""Status line and headers of one response."""
+
+_REDIRECTS = frozenset((301, 302, 303, 307, 308))
+_KEPT_HEADERS = frozenset(
+    (b"content-type", b"content-length", b"transfer-encoding", b"content-encoding", b"retry-after")
+)
+
+
+class Origin(NamedTuple):
+    """Where a connection leads; `netloc` is how the URL writes it."""
+
+    host: str
+    port: int
+    netloc: str
+
+
+class Response(NamedTuple):
+    """An answer, with the headers that mean something here in lower case."""
+
+    status: int
+    headers: dict[bytes, bytes]
+    body: bytes
+
+
+class ConnectionLost(Exception):
+    """The connection ended without a whole answer. `clean`: before the first byte of one."""
+
+    def __init__(self, text: str, *, clean: bool = False) -> None:
+        super().__init__(text)
+        self.clean = clean
+
+
+class ResponseTooLarge(Exception):
+    """The answer is over a limit; `str()` names it."""
+
+
+class _Connection(asyncio.Protocol):
+    """One connection, one request at a time. Closed by any answer that does not allow another request."""
+
+    def __init__(self) -> None:
+        self.idle_since = 0.0
+        self._transport: asyncio.Transport | None = None
+        self._waiter: asyncio.Future[Response] | None = None
+        self._parser: httptools.HttpResponseParser | None = None
+        self._headers: dict[bytes, bytes] = {}
+        self._body: list[bytes] = []
+        self._size = 0
+        self._limit = 0
+        self._ends_with_connection = False
+
+    @property
+    def is_open(self) -> bool:
+        return self._transport is not None and not self._transport.is_closing()
+
+    async def exchange(self, data: bytes) -> Response:
+        """Send a request and wait for its answer. Raises `ConnectionLost`, `ResponseTooLarge`."""
+        if self._transport is None:
+            raise ConnectionLost("connection closed by the service", clean=True)
+        self._waiter = asyncio.get_running_loop().create_future()
+        self._parser = httptools.HttpResponseParser(self)
+        self._headers, self._body = {}, []
+        self._size, self._limit, self._ends_with_connection = 0, MAX_HEADER_BYTES, False
+        self._transport.write(data)
+        return await self._waiter
+
+    def close(self) -> None:
+        """Close at once; what is waited for is lost."""
+        if self._transport is not None:
+            self._transport.abort()
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        self._transport = cast(asyncio.Transport, transport)
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self._transport = None
+        if self._ends_with_connection and exc is None:
+            self._finish()
+        else:
+            clean = not self._size
+            self._fail(ConnectionLost(str(exc) if exc else "connection closed by the service", clean=clean))
+
+    def data_received(self, data: bytes) -> None:
+        if self._parser is None:
+            self.close()  # bytes that nobody asked for
+            return
+        self._size += len(data)
+        try:
+            self._parser.feed_data(data)
+        except httptools.HttpParserUpgrade:
+            self._fail(ConnectionLost("the service switched protocols"))
+        except httptools.HttpParserError as error:
+            self._fail(ConnectionLost(f"not an HTTP answer: {error}"))
+        if self._size > self._limit and self._waiter is not None:
+            what = "response" if self._limit > MAX_HEADER_BYTES else "response's header"
+            self._fail(ResponseTooLarge(f"the step's {what} is larger than {self._limit} bytes"))
+
+    def on_header(self, name: bytes, value: bytes) -> None:
+        name = name.lower()
+        if name in _KEPT_HEADERS:
+            self._headers[name] = value
+
+    def on_headers_complete(self) -> None:
+        self._limit = MAX_HEADER_BYTES + MAX_RESPONSE_BYTES
+        framed = b"content-length" in self._headers or b"transfer-encoding" in self._headers
+        self._ends_with_connection = not framed
+
+    def on_body(self, body: bytes) -> None:
+        self._body.append(body)
+
+    def on_message_complete(self) -> None:
+        assert self._parser is not None
+        if self._parser.get_status_code() < 200:
+            self._headers = {}
+        else:
+            self._finish()
+
+    def _finish(self) -> None:
+        parser, waiter = self._parser, self._waiter
+        if parser is None or waiter is None:
+            return
+        status = parser.get_status_code()
+        reusable = parser.should_keep_alive() and not self._ends_with_connection
+        self._parser = self._waiter = None
+        self._ends_with_connection = False
+        if not reusable and self._transport is not None:
+            self._transport.close()
+        if not waiter.done():
+            waiter.set_result(Response(status, self._headers, b"".join(self._body)))
+
+    def _fail(self, error: Exception) -> None:
+        waiter = self._waiter
+        self._parser = self._waiter = None
+        self._ends_with_connection = False
+        if waiter is not None and not waiter.done():
+            waiter.set_exception(error)
+        self.close()
+
+
+class PlainCaller:
+    """Pooled connections to plain services; `behind` makes the calls that are not plain."""
+
+    def __init__(self, now_us: NowUs, behind: StepCaller) -> None:
+        self._now_us, self._behind = now_us, behind
+        self._idle: dict[Origin, deque[_Connection]] = {}
+
+    async def call(self, request: Request) -> Outcome:
+        target = split_plain(request.url)
+        if target is None:
+            return await self._behind.call(request)
+        origin, path = target
+        try:
+            async with asyncio.timeout(request.timeout_ms / 1_000):
+                response = await self._exchange(origin, request_bytes(request, origin, path))
+        except TimeoutError:
+            return Retryable(f"work not completed\nno answer within {request.timeout_ms} ms from {request.url}")
+        except ResponseTooLarge as error:
+            return Failure(str(error))
+        except (ConnectionLost, OSError) as error:
+            return Retryable(f"work not completed\n{error} ({request.url})")
+        if response.status in _REDIRECTS or b"content-encoding" in response.headers:
+            return await self._behind.call(request)
+        return self._outcome(response)
+
+    async def close(self) -> None:
+        for idle in self._idle.values():
+            for connection in idle:
+                connection.close()
+        self._idle.clear()
+        await self._behind.close()
+
+    async def _exchange(self, origin: Origin, data: bytes) -> Response:
+        """Send and wait. An idle connection that the service had closed meanwhile is replaced once: nothing of an
+        answer has come, and a repeat carries the same receipt token."""
+        connection = self._take(origin)
+        if connection is not None:
+            try:
+                return await self._answer(origin, connection, data)
+            except ConnectionLost as error:
+                if not error.clean:
+                    raise
+        loop = asyncio.get_running_loop()
+        _, connection = await loop.create_connection(_Connection, origin.host, origin.port)
+        return await self._answer(origin, connection, data)
+
+    async def _answer(self, origin: Origin, connection: _Connection, data: bytes) -> Response:
+        try:
+            response = await connection.exchange(data)
+        except BaseException:
+            connection.close()
+            raise
+        if connection.is_open:
+            connection.idle_since = time.monotonic()
+            self._idle.setdefault(origin, deque()).append(connection)
+        return response
+
+    def _take(self, origin: Origin) -> _Connection | None:
+        idle = self._idle.get(origin)
+        while idle:
+            connection = idle.pop()
+            if connection.is_open and time.monotonic() - connection.idle_since < KEEPALIVE_S:
+                return connection
+            connection.close()
+        return None
+
+    def _outcome(self, response: Response) -> Outcome:
+        if 200 <= response.status < 300:
+            return body_outcome(response.body)
+        content_type = response.headers.get(b"content-type", b"").decode("latin-1")
+        wait = response.headers.get(b"retry-after")
+        wait_ms = retry_after(wait.decode("latin-1"), self._now_us() / 1e6) if wait else 0
+        return status_outcome(response.status, content_type, response.body, wait_ms)
+
+
+def request_bytes(request: Request, origin: Origin, path: str) -> bytes:
+    """The request as it goes over the wire."""
+    who = request.identity
+    head = (
+        f"{request.method} {path} HTTP/1.1\r\nHost: {origin.netloc}\r\n{_COMMON_HEADERS}"
+        f"Argyll-Flow-ID: {who.flow_id}\r\nArgyll-Step-ID: {who.step_id}\r\nArgyll-Receipt-Token: {who.token}\r\n"
+    )
+    if who.webhook_url:
+        head += f"Argyll-Webhook-URL: {who.webhook_url}\r\n"
+    if request.body is None:
+        return f"{head}\r\n".encode()
+    head += f"Content-Type: application/json\r\nContent-Length: {len(request.body)}\r\n\r\n"
+    return head.encode() + request.body
+
+
+_COMMON_HEADERS = f"Accept: application/json\r\nUser-Agent: {USER_AGENT}\r\n"
+
+
+def split_plain(url: str) -> tuple[Origin, str] | None:
+    """Origin and request target of a URL that is written plainly enough to be sent as it is; None for any other."""
+    if not url.startswith("http://"):
+        return None
+    netloc, slash, rest = url[7:].partition("/")
+    origin = _origin(netloc)
+    if origin is None or "#" in rest or not rest.isascii() or not rest.isprintable() or " " in rest:
+        return None
+    return origin, slash + rest or "/"
+
+
+@lru_cache(maxsize=4_096)
+def _origin(netloc: str) -> Origin | None:
+    host, _, port = netloc.partition(":")
+    if not host or not host.replace(".", "").replace("-", "").isalnum() or not host.isascii():
+        return None
+    if port and not (port.isdecimal() and port.isascii() and 0 < int(port) < 65_536):
+        return None
+    return Origin(host, int(port) if port else 80, netloc)

@@ -100,9 +100,9 @@ class Root(LazyGroup):
 
 
 def _complain(message: str) -> None:
-    from argyll.cli.output import styled
+    from argyll.cli.output import printable, styled
 
-    click.echo(f"{styled('error', 'failed', sys.stderr)}: {message}", err=True)
+    click.echo(f"{styled('error', 'failed', sys.stderr)}: {printable(message)}", err=True)
 
 
 _COMMANDS = {

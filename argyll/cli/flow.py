@@ -60,7 +60,9 @@ def start(
         except NotFound as error:
             known = {step["id"] for step in client.steps()}
             missing = [goal for goal in goals if goal not in known]
-            raise (unknown_step(client, missing[0]) if missing else error) from error
+            if not missing:
+                raise
+            raise unknown_step(client, missing[0]) from error
     if not wait:
         emit({"flow_id": started}, fmt, lambda: f"{started} {styled('active', 'active', sys.stdout)}")
         say(f"follow it with: argyll flow watch {started}")

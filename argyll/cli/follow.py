@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Protocol, Self, TextIO
 
 import click
 
-from argyll.cli.output import marks_for, styled, use_colour
+from argyll.cli.output import marks_for, printable, styled, use_colour
 from argyll.client import AsyncClient, FlowTimeout, WatchEvent
 from argyll.draw import Progress, Rails
 from argyll.model.json import text
@@ -163,8 +163,12 @@ def picture(rails: Rails, progress: Progress, stream: TextIO) -> list[str]:
         lines.append(
             f"{_painted(row.rail, row.owners, progress, stream)}  {row.step:<{width}}  {word}  {note}".rstrip()
         )
-    flow = styled(progress.status, progress.status, stream)
-    return [*lines, f"flow {flow}" + (f": {progress.error}" if progress.error else "")]
+    return [*lines, _outcome(progress, stream)]
+
+
+def _outcome(progress: Progress, stream: TextIO) -> str:
+    error = f": {printable(progress.error)}" if progress.error else ""
+    return f"flow {styled(progress.status, progress.status, stream)}{error}"
 
 
 def _painted(rail: str, owners: tuple[str, ...], progress: Progress, stream: TextIO) -> str:
@@ -189,9 +193,6 @@ def _console(stream: TextIO) -> "Console":
 
 def show_end(progress: Progress) -> None:
     """The flow's outcome and its values, on stdout."""
-    click.echo(
-        f"flow {styled(progress.status, progress.status, sys.stdout)}"
-        + (f": {progress.error}" if progress.error else "")
-    )
+    click.echo(_outcome(progress, sys.stdout))
     for name, value in sorted(progress.result.items()):
         click.echo(f"  {name} = {text(value)}")

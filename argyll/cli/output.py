@@ -80,7 +80,7 @@ def fitted(lines: Iterable[str], stream: TextIO) -> str:
 
 def say(message: str) -> None:
     """A remark for people, on stderr."""
-    click.echo(message, err=True)
+    click.echo(printable(message), err=True)
 
 
 def json_text(value: "JSON") -> str:
@@ -105,7 +105,7 @@ def _text_node(dumper: "yaml.SafeDumper", value: str) -> "yaml.ScalarNode":
 
 def columns(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
     """Aligned columns under a head; a status word gets its colour. Control characters never reach the terminal."""
-    cells = [tuple(head), *(tuple(_printable(cell) for cell in row) for row in rows)]
+    cells = [tuple(head), *(tuple(_cell(cell) for cell in row) for row in rows)]
     widths = [max(len(row[i]) for row in cells) for i in range(len(head))]
     lines: list[str] = []
     for row in cells:
@@ -114,8 +114,14 @@ def columns(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
     return "\n".join(lines)
 
 
-_CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f]+")
+_CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]+")
+_BREAKS = re.compile(r"[\t\n]+")
 
 
-def _printable(cell: str) -> str:
-    return _CONTROL.sub(" ", cell)
+def printable(words: str) -> str:
+    """Text of others (services, engines) without what could control the terminal; tabs and line ends stay."""
+    return _CONTROL.sub(" ", words)
+
+
+def _cell(words: str) -> str:
+    return _BREAKS.sub(" ", printable(words))

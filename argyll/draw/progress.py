@@ -4,11 +4,14 @@ Holds what a reader is told (attempts, retries, items, last error, duration), no
 `argyll.flow`. An event it does not know changes nothing.
 """
 
+import re
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from argyll.model.json import JSON, text
 from argyll.model.wire import JSONObject
+
+_CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f]")
 
 MAX_NOTE_CHARS = 72
 """Longer errors and reasons are cut in the picture; the events hold the whole text."""
@@ -79,7 +82,8 @@ class Progress:
 
 
 def _cut(words: str) -> str:
-    line = " ".join(words.split())
+    """One short line; what a service says cannot move the reader's cursor."""
+    line = " ".join(_CONTROL.sub(" ", words).split())
     return line if len(line) <= MAX_NOTE_CHARS else line[: MAX_NOTE_CHARS - 1] + "…"
 
 

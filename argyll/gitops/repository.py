@@ -22,6 +22,7 @@ _REGULAR_FILE_MODES = frozenset(("100644", "100755"))
 _SHA = re.compile(r"[0-9a-f]{40}|[0-9a-f]{64}")
 _REF = re.compile(r"[^-+:\s][^:\s]*")
 """What may name a commit: no option, no refspec."""
+_CREDENTIALS = re.compile(r"^([a-z][a-z0-9+.-]*://)[^/@]*@", re.IGNORECASE)
 _URL = re.compile(r"[a-z][a-z0-9+.-]*://|[^/]+@[^/]+:|[^/]+:[^/\\]", re.IGNORECASE)
 
 
@@ -59,17 +60,19 @@ class GitSource:
         self._cache = cache
         self._timeout_s = timeout_s
         self._remote = _URL.match(repository) is not None and not Path(repository).exists()
+        self._place = _CREDENTIALS.sub(r"\1", repository)
+        """The repository as it may be shown and recorded: without a user name or password in its URL."""
 
     @property
     def name(self) -> str:
-        place = self._repository if self._remote else Path(self._repository).absolute()
+        place = self._place if self._remote else Path(self._repository).absolute()
         return f"git:{place}" + (f"#{self._path}" if self._path else "")
 
     def read(self) -> Snapshot:
         directory = self._fetch() if self._remote else self._local()
         commit = self._resolve(directory, "FETCH_HEAD" if self._remote else self._ref)
         entries = list(self._entries(directory, commit))
-        budget = Budget(f"{self._repository} at {commit[:12]}")
+        budget = Budget(f"{self._place} at {commit[:12]}")
         for _, size, _ in entries:
             budget.take(size)
         contents = self._contents(directory, [blob for blob, _, _ in entries])
@@ -84,30 +87,31 @@ class GitSource:
     def _local(self) -> Path:
         directory = Path(self._repository)
         if not directory.is_dir():
-            raise NotARepository(f"{self._repository}: no such directory; give --git a repository's path or URL")
+            raise NotARepository(f"{self._place}: no such directory; give --git a repository's path or URL")
         done = self._run(directory, "rev-parse", "--git-dir")
         if done.returncode != 0:
-            message = _message(done.stderr)
+            message = self._message(done)
             if "dubious ownership" in message:
                 raise NotARepository(
-                    f"{self._repository}: belongs to another user; allow it with "
+                    f"{self._place}: belongs to another user; allow it with "
                     f"`git config --global --add safe.directory {directory.resolve()}`"
                 )
-            raise NotARepository(f"{self._repository}: not a git repository; run `git init` there, or use --dir")
+            raise NotARepository(f"{self._place}: not a git repository; run `git init` there, or use --dir")
         return directory
 
     def _fetch(self) -> Path:
-        directory = self._cache / hashlib.sha256(self._repository.encode()).hexdigest()[:32]
-        if not (directory / "HEAD").exists():
-            directory.mkdir(parents=True, exist_ok=True)
-            self._check(self._run(directory, "init", "--quiet", "--bare", "."))
+        # One cache a ref: two agents that follow different branches must not see each other's FETCH_HEAD.
+        key = hashlib.sha256(f"{self._repository}\0{self._ref}".encode()).hexdigest()[:32]
+        directory = self._cache / key
+        directory.mkdir(parents=True, exist_ok=True)
+        self._check(self._run(directory, "init", "--quiet", "--bare", "."))
         fetch = ("fetch", "--quiet", "--no-tags", "--depth=1", "--force", "--end-of-options")
         done = self._run(directory, *fetch, self._repository, self._ref)
         if done.returncode != 0:
-            message = _message(done.stderr)
+            message = self._message(done)
             if "couldn't find remote ref" in message or "not our ref" in message:
-                raise UnknownRef(f"{self._repository}: no branch or tag {self._ref!r}; see `git ls-remote`")
-            raise NotARepository(f"{self._repository}: cannot be fetched: {message}; check the URL and your access")
+                raise UnknownRef(f"{self._place}: no branch or tag {self._ref!r}; see `git ls-remote`")
+            raise NotARepository(f"{self._place}: cannot be fetched: {message}; check the URL and your access")
         return directory
 
     def _resolve(self, directory: Path, ref: str) -> str:
@@ -117,7 +121,7 @@ class GitSource:
             known = self._run(directory, "for-each-ref", "--count=8", "--format=%(refname:short)", "refs/heads")
             names = ", ".join(known.stdout.decode(errors="replace").split())
             hint = f"its branches: {names}" if names else "it has no commit yet"
-            raise UnknownRef(f"{self._repository}: no commit for ref {self._ref!r}; {hint}")
+            raise UnknownRef(f"{self._place}: no commit for ref {self._ref!r}; {hint}")
         return commit[0]
 
     def _entries(self, directory: Path, commit: str) -> Iterable[tuple[str, int, str]]:
@@ -125,14 +129,14 @@ class GitSource:
         tree = f"{commit}:{self._path}"
         done = self._run(directory, "ls-tree", "-r", "-l", "-z", "--full-tree", "--end-of-options", tree)
         if done.returncode != 0:
-            raise UnknownRef(f"{self._repository}: no directory {self._path!r} at {self._ref} ({commit[:12]})")
+            raise UnknownRef(f"{self._place}: no directory {self._path!r} at {self._ref} ({commit[:12]})")
         for record in done.stdout.split(b"\0")[:-1]:
             head, _, name = record.partition(b"\t")
             mode, _, blob, size = head.decode().split()
             path = name.decode("utf-8", "surrogateescape")
             if mode in _REGULAR_FILE_MODES and belongs(path):
                 if not size.isdigit():
-                    raise GitFailed(f"{self._repository}: object {blob} of {path} is missing; run `git fsck` there")
+                    raise GitFailed(f"{self._place}: object {blob} of {path} is missing; run `git fsck` there")
                 yield blob, int(size), path
 
     def _contents(self, directory: Path, blobs: Sequence[str]) -> list[bytes]:
@@ -146,7 +150,7 @@ class GitSource:
             end_of_head = done.stdout.index(b"\n", position)
             head = done.stdout[position:end_of_head].split()
             if len(head) != 3:
-                raise GitFailed(f"{self._repository}: object {blob} is missing; run `git fsck` there")
+                raise GitFailed(f"{self._place}: object {blob} is missing; run `git fsck` there")
             start, size = end_of_head + 1, int(head[2])
             contents.append(done.stdout[start : start + min(size, MAX_FILE_BYTES + 1)])
             position = start + size + 1
@@ -154,8 +158,13 @@ class GitSource:
 
     def _check(self, done: subprocess.CompletedProcess[bytes]) -> subprocess.CompletedProcess[bytes]:
         if done.returncode != 0:
-            raise GitFailed(f"{self._repository}: git: {_message(done.stderr)}")
+            raise GitFailed(f"{self._place}: git: {self._message(done)}")
         return done
+
+    def _message(self, done: subprocess.CompletedProcess[bytes]) -> str:
+        """The first line of what git said, without credentials."""
+        lines = [line for line in done.stderr.decode("utf-8", "replace").splitlines() if line.strip()]
+        return lines[0].removeprefix("fatal: ").replace(self._repository, self._place) if lines else "no message"
 
     def _run(self, directory: Path, *arguments: str, stdin: bytes = b"") -> subprocess.CompletedProcess[bytes]:
         command = ("git", "-c", "core.hooksPath=/dev/null", "-c", "protocol.ext.allow=never", *arguments)
@@ -167,7 +176,7 @@ class GitSource:
             raise GitMissing("git: command not found; install git, or use --dir with a work tree") from error
         except subprocess.TimeoutExpired as error:
             raise GitFailed(
-                f"{self._repository}: git {arguments[0]} took longer than {self._timeout_s:g} s (GIT_TIMEOUT_S)"
+                f"{self._place}: git {arguments[0]} took longer than {self._timeout_s:g} s (GIT_TIMEOUT_S)"
             ) from error
 
 
@@ -184,8 +193,3 @@ def _normal_path(path: str) -> str:
     if path.startswith("/") or ".." in parts:
         raise SourceError(f"--path {path}: give a directory inside the repository, relative to its root")
     return "/".join(part for part in parts if part != ".")
-
-
-def _message(stderr: bytes) -> str:
-    lines = [line for line in stderr.decode("utf-8", "replace").splitlines() if line.strip()]
-    return lines[0].removeprefix("fatal: ") if lines else "no message"

@@ -259,6 +259,15 @@ def test_a_git_branch_is_followed_commit_by_commit(node: Node, steps: Path, tmp_
     assert sync()["changed"] is False
 
 
+def test_a_terminal_without_box_characters_gets_ascii_and_escapes(synced: Node):
+    started = synced.argyll("flow", "start", "greet", "--id", "stroke", "--init", "name=Łukasz", "--wait")
+    assert started.returncode == 0
+    done = argyll("flow", "get", "stroke", ARGYLL_ENGINE=synced.url, PYTHONIOENCODING="latin-1", PYTHONUTF8="0")
+    assert done.returncode == 0, done.stderr
+    assert "v  greet  completed" in done.stdout
+    assert "\\u0141ukasz" in done.stdout
+
+
 def test_a_reader_that_goes_away_is_no_error(synced: Node):
     done = subprocess.run(
         ["bash", "-c", f"set -o pipefail; {' '.join(ARGYLL)} step list -o json | head -c 1 >/dev/null"],

@@ -138,3 +138,22 @@ def test_a_lost_object_is_an_error_not_a_missing_file(repository: Repository, ca
     lost.unlink()
     with pytest.raises(GitFailed):
         GitSource(str(repository.path), cache=cache).read()
+
+
+def test_credentials_in_a_url_are_never_shown_or_recorded(cache: Path):
+    source = GitSource("http://bot:s3cret@127.0.0.1:9/shop.git", "main", "steps", cache=cache)
+    assert source.name == "git:http://127.0.0.1:9/shop.git#steps"
+    with pytest.raises(NotARepository, match="cannot be fetched") as caught:
+        source.read()
+    assert "s3cret" not in str(caught.value)
+    assert "127.0.0.1:9" in str(caught.value)
+
+
+def test_two_branches_of_one_remote_do_not_disturb_each_other(repository: Repository, cache: Path):
+    first = repository.commit({"a.yaml": "1"})
+    repository.git("branch", "stable")
+    second = repository.commit({"a.yaml": "2"})
+    url = f"file://{repository.path}"
+    assert GitSource(url, "stable", cache=cache).read().revision == first
+    assert GitSource(url, "main", cache=cache).read().revision == second
+    assert len(list(cache.iterdir())) == 2

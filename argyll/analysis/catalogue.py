@@ -98,7 +98,7 @@ _FILE = (
         "info",
         "A document that is no step",
         "A document without `id`, `type`, `attributes` or a block that runs something is passed over. Move the file "
-        "out of the steps, or name it in `.argyllignore`.",
+        "out of the directories of the steps.",
     ),
     _lint(
         "ARG090",

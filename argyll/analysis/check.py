@@ -209,25 +209,20 @@ def _together(definitions: list[_Definition], project: Project) -> dict[str, _De
 
 def _report_wiring(unique: Mapping[str, _Definition], found: Diagnostic) -> None:
     """Report a finding about several steps at the place that comes last (decisions 49), with the others as related."""
-    sides = [Related(found.message, found.step_id, found.pointer, found.at), *found.related]
+    sides = [Related(found.label, found.step_id, found.pointer, found.at), *found.related]
     located = [_locate(unique[side.step_id], side) for side in sides]
     here = located[0]
     if found.code in _SYMMETRICAL:
         here = max(located, key=lambda side: (side.path, side.span.start if side.span else 0))
-    others = [
-        side if side is not located[0] else replace(side, message="and this side")
-        for side in located
-        if side is not here
-    ]
-    definition = unique[here.step_id]
-    definition.findings.append(
+    unique[here.step_id].findings.append(
         replace(
             found,
             path=here.path,
             span=here.span,
             step_id=here.step_id,
             pointer=here.pointer,
-            related=tuple(others),
+            label=here.message,
+            related=tuple(side for side in located if side is not here),
         )
     )
 

@@ -46,7 +46,7 @@ class Diagnostic(Struct, frozen=True):
     """One finding.
 
     `pointer` names the value (or, with `at="key"`, its key) inside the document, `within` a stretch of that text by
-    offsets. `path` and `span` are set when the document came from a file.
+    offsets. `label` says what is to be seen there when `related` shows other places. `path` and `span` are set when the document came from a file.
     """
 
     code: str
@@ -58,6 +58,7 @@ class Diagnostic(Struct, frozen=True):
     within: tuple[int, int] | None = None
     step_id: str = ""
     related: tuple[Related, ...] = ()
+    label: str = ""
     path: str = ""
     span: Span | None = None
 
@@ -87,9 +88,12 @@ def finding(
     within: tuple[int, int] | None = None,
     step_id: str = "",
     related: Iterable[Related] = (),
+    label: str = "",
 ) -> Diagnostic:
     """A finding with the severity that the table gives its code."""
-    return Diagnostic(code, CATALOGUE[code].severity, message, pointer, hint, at, within, step_id, tuple(related))
+    return Diagnostic(
+        code, CATALOGUE[code].severity, message, pointer, hint, at, within, step_id, tuple(related), label
+    )
 
 
 def of_step(step_id: str, findings: Iterable[Diagnostic]) -> list[Diagnostic]:

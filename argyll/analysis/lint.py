@@ -33,7 +33,13 @@ def check_repository(steps: Mapping[str, Step], external_inputs: Iterable[str] =
                 yield finding("ARG602", message, ("attributes", name), at="key", step_id=step.id)
         if not step.outputs and step.id not in goals:
             hint = "declare what it produces, or make it a goal of a flow step"
-            yield finding("ARG211", f"no step can need `{step.id}`", ("id",), hint=hint, step_id=step.id)
+            yield finding(
+                "ARG211",
+                f"`{step.id}` has no outputs, and is no goal of a flow step",
+                ("id",),
+                hint=hint,
+                step_id=step.id,
+            )
 
 
 def _by_name(pairs: Iterable[tuple[str, Step]]) -> dict[str, list[Step]]:

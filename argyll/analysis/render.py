@@ -2,6 +2,7 @@
 
 import unicodedata
 from collections.abc import Iterable, Mapping
+from typing import NamedTuple
 
 from argyll.analysis.catalogue import Severity
 from argyll.analysis.diagnostics import SEVERITY_ORDER, Diagnostic, Span
@@ -41,6 +42,23 @@ def summary(findings: Iterable[Diagnostic]) -> str:
     return f"{', '.join(parts)} in {paths} file{'s' if paths > 1 else ''}"
 
 
+class _Mark(NamedTuple):
+    span: Span
+    label: str
+    sign: str
+
+
+def _by_file(found: Diagnostic) -> dict[str, list[_Mark]]:
+    """The places of a finding by file, its own file first, each in the order of its lines."""
+    groups: dict[str, list[_Mark]] = {}
+    if found.span is not None:
+        groups[found.path] = [_Mark(found.span, found.label, "^")]
+    for other in found.related:
+        if other.span is not None:
+            groups.setdefault(other.path, []).append(_Mark(other.span, other.message, "-"))
+    return {path: sorted(marks, key=lambda mark: mark.span) for path, marks in groups.items()}
+
+
 class _Renderer:
     def __init__(self, files: Mapping[str, bytes], colour: bool) -> None:
         self._files = files
@@ -49,38 +67,35 @@ class _Renderer:
 
     def one(self, found: Diagnostic) -> str:
         """One finding as a paragraph that ends with an empty line."""
-        places = [(found.path, found.span, "", "^")]
-        places += [(other.path, other.span, other.message, "-") for other in found.related]
-        width = max((len(str(span.line)) for _, span, _, _ in places if span is not None), default=1)
+        groups = _by_file(found)
+        width = max((len(str(mark.span.line)) for marks in groups.values() for mark in marks), default=1)
         colour = _COLOURS[found.severity]
-        output = [self._paint(f"{found.severity}[{found.code}]", colour) + self._paint(f": {found.message}", _BOLD)]
         margin = " " * width
-        path = ""
-        for place, span, label, mark in places:
-            if span is None:
-                continue
-            if place != path:
-                arrow = "-->" if mark == "^" else ":::"
-                output.append(f"{margin}{self._paint(arrow, _BLUE)} {place}:{span.line}:{span.column}")
-                output.append(self._paint(f"{margin} |", _BLUE))
-                path = place
-            output += self._marked(place, span, label, mark, width, colour)
+        output = [self._paint(f"{found.severity}[{found.code}]", colour) + self._paint(f": {found.message}", _BOLD)]
+        for path, marks in groups.items():
+            primary = next((mark for mark in marks if mark.sign == "^"), None)
+            shown = primary or marks[0]
+            arrow = self._paint("-->" if primary else ":::", _BLUE)
+            output.append(f"{margin}{arrow} {path}:{shown.span.line}:{shown.span.column}")
+            output.append(self._paint(f"{margin} |", _BLUE))
+            for before, mark in zip([None, *marks], marks, strict=False):
+                if before is not None and mark.span.line > before.span.line + 1:
+                    output.append(self._paint("...", _BLUE))
+                output += self._marked(path, mark, width, colour)
         output.append(self._paint(f"{margin} |", _BLUE))
         if found.hint:
             output.append(f"{margin} {self._paint('=', _BLUE)} {self._paint('help:', _BOLD)} {found.hint}")
         return "\n".join(output) + "\n"
 
-    def _marked(self, path: str, span: Span, label: str, mark: str, width: int, colour: str) -> list[str]:
-        line = self._line(path, span.line)
+    def _marked(self, path: str, mark: _Mark, width: int, colour: str) -> list[str]:
+        span, line = mark.span, self._line(path, mark.span.line)
         last = span.end_column - 1 if span.end_line == span.line else len(line)
         before, marked = _shown(line[: span.column - 1]), _shown(line[span.column - 1 : last])
-        gutter, empty = self._paint(f"{span.line:>{width}} |", _BLUE), self._paint(" " * width + " |", _BLUE)
-        pointer = mark * max(1, columns(marked)) + (f" {label}" if label else "")
         text = (before + marked + _shown(line[last:])).rstrip()
-        return [
-            f"{gutter} {text}".rstrip(),
-            f"{empty} {' ' * columns(before)}{self._paint(pointer, colour if mark == '^' else _BLUE)}",
-        ]
+        pointer = mark.sign * max(1, columns(marked)) + (f" {mark.label}" if mark.label else "")
+        gutter, empty = self._paint(f"{span.line:>{width}} |", _BLUE), self._paint(" " * width + " |", _BLUE)
+        style = colour if mark.sign == "^" else _BLUE
+        return [f"{gutter} {text}".rstrip(), f"{empty} {' ' * columns(before)}{self._paint(pointer, style)}"]
 
     def _line(self, path: str, number: int) -> str:
         lines = self._lines.get(path)

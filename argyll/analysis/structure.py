@@ -106,7 +106,7 @@ class _Checker:
     def _missing(self, value: JSONObject, shape: Shape, pointer: Pointer) -> None:
         for name, field in shape.fields.items():
             if field.required and name not in value:
-                hint = f"one of {', '.join(field.choices)}" if field.choices else field.doc[0].lower() + field.doc[1:]
+                hint = f"one of {', '.join(field.choices)}" if field.choices else field.doc[0].lower() + field.doc[1:-1]
                 self.report("ARG102", f"`{name}` is missing", pointer, hint=f"add `{name}:` - {hint}", at="key")
 
     def _unknown(self, key: str, owner: str, names: Iterable[str], pointer: Pointer, *, hint: str = "") -> None:
@@ -255,9 +255,9 @@ class _Checker:
             return
         code = "ARG305" if field.name == "deadline" else "ARG108"
         if field.minimum is not None and value < field.minimum:
-            self.report(code, f"`{field.name}` is {value}, but must be at least {field.minimum}", pointer)
+            self.report(code, f"`{field.name}` is {value}", pointer, hint=f"it must be at least {field.minimum}")
         elif field.maximum is not None and value > field.maximum:
-            self.report(code, f"`{field.name}` is {value}, but must be at most {field.maximum}", pointer)
+            self.report(code, f"`{field.name}` is {value}", pointer, hint=f"it must be at most {field.maximum}")
 
     def _list(self, field: Field, value: JSON, pointer: Pointer) -> None:
         if not isinstance(value, list):

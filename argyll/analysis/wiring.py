@@ -132,6 +132,7 @@ def _type_conflicts(view: View) -> Iterator[Diagnostic]:
             hint=_type_hint(view, provider, consumer, name),
             step_id=changed_first[0].step_id,
             related=[_related(side, name) for side in [changed_first[1], *others[: MAX_RELATED - 1]]],
+            label=_related(changed_first[0], name).message,
         )
 
 
@@ -204,6 +205,7 @@ def _attribute_circles(view: View) -> Iterator[Diagnostic]:
                 Related(f"`{step}` needs `{name}`", step, ("attributes", name))
                 for step, name in zip(steps[1:], names[1:], strict=True)
             ],
+            label=f"`{steps[0]}` needs `{names[0]}`" if len(steps) > 1 else "",
         )
 
 
@@ -222,8 +224,14 @@ def _goal_circles(view: View) -> Iterator[Diagnostic]:
             hint="take one of the goals out",
             at="key",
             step_id=circle[0],
-            related=[Related(f"`{step_id}` is part of it", step_id, ("flow", "goals")) for step_id in circle[1:]],
+            related=[Related(_goals_label(view, step_id), step_id, ("flow", "goals")) for step_id in circle[1:]],
+            label=_goals_label(view, circle[0]) if len(circle) > 1 else "",
         )
+
+
+def _goals_label(view: View, step_id: str) -> str:
+    step = view.step(step_id)
+    return f"`{step_id}` contains {', '.join(f'`{goal}`' for goal in (step.flow_goals if step is not None else ()))}"
 
 
 def _unknown_goals(view: View) -> Iterator[Diagnostic]:

@@ -25,7 +25,7 @@ def compile_scripts(draft: Draft, scripts: Scripts) -> Iterator[Diagnostic]:
         except CompileError as error:
             yield finding(
                 _CODES[script.language],
-                f"{_TITLES[script.language]}: {error.message}",
+                f"{_TITLES[script.language]}: {error.message.removeprefix(f'{script.language}: ')}",
                 (*pointer, "script"),
                 within=_stretch(script.script, error.line, error.column),
             )

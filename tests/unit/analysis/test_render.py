@@ -48,7 +48,7 @@ def test_other_places_are_shown_with_their_file(scripts: Scripts):
         " --> b.yaml:7:29\n"
         "  |\n"
         "7 |   x: {role: required, type: number}\n"
-        "  |                             ^^^^^^\n"
+        "  |                             ^^^^^^ `b` expects number\n"
         " ::: a.yaml:6:27\n"
         "  |\n"
         "6 |   x: {role: output, type: string}\n"

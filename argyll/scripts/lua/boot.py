@@ -39,10 +39,7 @@ local function look()
       if clock() > deadline then dead = "time" end
     end
   end
-  if dead then
-    sethook(look, "", 1)  -- whatever the script still tries, its next instruction ends it
-    error(dead, 0)
-  end
+  if dead then error(dead, 0) end  -- safe_pcall passes it on: nothing of the script runs after this
 end
 
 local function hook()
@@ -143,7 +140,7 @@ local MEMORY = "not enough memory"
 local function checked(result)
   if not result[1] then
     if dead then error(dead, 0) end
-    if result[2] == MEMORY then dead = "memory" sethook(look, "", 1) error(dead, 0) end
+    if result[2] == MEMORY then dead = "memory" error(dead, 0) end
   end
 end
 local function safe_pcall(f, ...)

@@ -29,7 +29,7 @@ from benchmarks.plot import svg
 from benchmarks.processes import Child, ChildDidNotStart, free_port, python_module
 from benchmarks.recovery import measure_recovery
 from benchmarks.report import progress_line, render
-from benchmarks.results import ENGINE, FLOOR, Measurement, Results
+from benchmarks.results import ENGINE, ENGINE_AIOHTTP_STEP, FLOOR, FLOOR_AIOHTTP_STEP, Measurement, Results
 from benchmarks.suite import Pace, StepServiceClient, Suite, Target
 from benchmarks.workloads import RECOVERY, WORKLOADS, step_definitions
 
@@ -45,7 +45,13 @@ RECOVERY_FLOWS: Final = 1000
 FLOOR_VARIANTS: Final = {
     FLOOR: ("raw", "raw", frozenset({"w1", "w2", "w3", "w4"})),
     "floor aiohttp edge": ("aiohttp", "raw", frozenset({"w1"})),
-    "floor aiohttp step": ("raw", "aiohttp", frozenset({"w2", "w4"})),
+    FLOOR_AIOHTTP_STEP: ("raw", "aiohttp", frozenset({"w2", "w4"})),
+}
+
+# The engine as it comes, and with the general step client, beside the floor that has the same.
+ENGINE_VARIANTS: Final = {
+    ENGINE: ({}, frozenset(WORKLOADS)),
+    ENGINE_AIOHTTP_STEP: ({"STEP_CLIENT": "aiohttp"}, frozenset({"w2", "w4"})),
 }
 
 
@@ -88,10 +94,10 @@ class Workshop:
         child = self.start(name, python_module("benchmarks.floor", *map(str, arguments)), port)
         return Target(name, child, workloads)
 
-    def start_engine(self, data_dir: Path, port: int, env: dict[str, str]) -> Child:
+    def start_engine(self, data_dir: Path, port: int, env: dict[str, str], name: str = ENGINE) -> Child:
         template = shlex.split(self._options.engine_command)
         command = [word.replace("{port}", str(port)).replace("{data_dir}", str(data_dir)) for word in template]
-        return self.start(ENGINE, command, port, {**ENGINE_ENV, **env})
+        return self.start(name, command, port, {**ENGINE_ENV, **env})
 
 
 async def run(options: Options) -> Results:
@@ -122,9 +128,13 @@ async def _run_workloads(options: Options, workshop: Workshop, service: StepServ
         return
     targets: list[Target] = []
     if options.with_engine:
-        env = {"ARGYLL_PROFILE": str(workshop.profile_file)} if options.profile else {}
-        child = workshop.start_engine(workshop.directory / "data", free_port(), env)
-        targets.append(Target(ENGINE, child, frozenset(WORKLOADS)))
+        for name, (variant_env, variant_workloads) in ENGINE_VARIANTS.items():
+            env = {**variant_env}
+            if options.profile and name == ENGINE:
+                env["ARGYLL_PROFILE"] = str(workshop.profile_file)
+            data_dir = workshop.directory / f"{name.replace(' ', '-')}-data"
+            child = workshop.start_engine(data_dir, free_port(), env, name)
+            targets.append(Target(name, child, variant_workloads))
     targets += [workshop.start_floor(name, service.child.port) for name in FLOOR_VARIANTS]
     for target in targets:
         await target.child.healthy()

@@ -11,6 +11,8 @@ import msgspec
 from benchmarks.measure import Latency
 
 ENGINE: Final = "engine"
+ENGINE_AIOHTTP_STEP: Final = "engine aiohttp step"
+FLOOR_AIOHTTP_STEP: Final = "floor aiohttp step"
 FLOOR: Final = "floor"
 
 
@@ -109,6 +111,19 @@ def _share(workload: str, in_flight: int) -> Callable[[Results], float | None]:
     return read
 
 
+def _aiohttp_step(workload: str, in_flight: int, of_floor: bool) -> Callable[[Results], float | None]:
+    """The engine's rate with aiohttp as the step client, or its share of the floor with the same client."""
+
+    def read(results: Results) -> float | None:
+        one = results.find(workload, in_flight, ENGINE_AIOHTTP_STEP)
+        floor = results.find(workload, in_flight, FLOOR_AIOHTTP_STEP)
+        if one is None or (of_floor and (floor is None or not floor.flows_per_s)):
+            return None
+        return one.flows_per_s / floor.flows_per_s if of_floor and floor is not None else one.flows_per_s
+
+    return read
+
+
 def _recovered(value: Callable[[Recovery], float]) -> Callable[[Results], float | None]:
     return lambda results: None if results.recovery is None else value(results.recovery)
 
@@ -123,6 +138,8 @@ GOALS: Final = (
     Goal("W1, 64 in flight: share of the floor", "", 0.35, True, _share("w1", 64)),
     Goal("W2, 64 in flight", "/s", 1400, True, _measured("w2", 64, _rate)),
     Goal("W2, 64 in flight: share of the floor", "", 0.34, True, _share("w2", 64)),
+    Goal("W2, 64 in flight, both with aiohttp", "/s", 1000, True, _aiohttp_step("w2", 64, of_floor=False)),
+    Goal("W2, 64 in flight, both with aiohttp: share", "", 0.6, True, _aiohttp_step("w2", 64, of_floor=True)),
     Goal("W3, 1 in flight", "/s", 60, True, _measured("w3", 1, _rate)),
     Goal("W3, 1 in flight: share of the floor", "", 0.55, True, _share("w3", 1)),
     Goal("W4", "/s", 1400, True, _measured("w4", 1000, _rate)),

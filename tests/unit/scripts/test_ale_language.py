@@ -261,7 +261,7 @@ def test_results_never_share_structure_with_arguments():
 
 @pytest.mark.parametrize("name", ["1a", "a/b", ":a", "a b", "#t", "(", "", ";", "'a"])
 def test_refuses_parameter_names_that_are_no_symbols(name):
-    with pytest.raises(CompileError, match="mapping.name"):
+    with pytest.raises(CompileError, match=r"mapping\.name"):
         SCRIPTS.compile("ale", "1", [name])
 
 
@@ -270,7 +270,9 @@ def test_accepts_every_symbol_as_parameter_name(name):
     assert SCRIPTS.compile("ale", name, [name]).outputs({name: 5}) == {"result": 5}
 
 
-@pytest.mark.parametrize(("script", "truth"), [("null", True), ("0", True), ('""', True), ("false", False), ("(not 1)", False)])
+@pytest.mark.parametrize(
+    ("script", "truth"), [("null", True), ("0", True), ('""', True), ("false", False), ("(not 1)", False)]
+)
 def test_only_false_is_false(script, truth):
     assert SCRIPTS.compile("ale", script).test({}) is truth
 

@@ -153,7 +153,7 @@ for _name, _step in (("assoc", assoc), ("dissoc", dissoc), ("append", append), (
             result = step(run, result, value)
         return result
 
-    builtin(f"{_name}*", "sequence values*", f"{_name}, once for each value.", tier=2, contextual=True)(_folded)
+    builtin(f"{_name}*", "sequence values*", f"Calls {_name} once for each value.", tier=2, contextual=True)(_folded)
 
 
 @builtin("cons*", "values+", "Conses all values but the last before the last one.", tier=2, contextual=True)

@@ -1,0 +1,106 @@
+"""What holds for every catalog and every history (decisions 19, 20, 23; execution.md 13.26/260, 263)."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import subprocess
+import sys
+from pathlib import Path
+from random import Random
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from argyll.model import json
+from tests.unit.flow.campaign import Campaign
+
+QUICK = settings(max_examples=150, deadline=None, suppress_health_check=list(HealthCheck))
+LONG = settings(max_examples=20_000, deadline=None, suppress_health_check=list(HealthCheck))
+
+chances = st.randoms(use_true_random=False)
+
+
+def run_history(chance: Random, actions: int) -> Campaign | None:
+    """Any catalog, any history: the auditor and the replay check every step of it, and it comes to an end."""
+    campaign = Campaign(chance)
+    if not campaign.start():
+        return None
+    campaign.disturb(actions)
+    campaign.finish()
+    campaign.check_replay()
+    for flow in campaign.world.flows.values():
+        assert flow.ended, f"{flow.state.id} is {flow.status} for ever: {flow.statuses}"
+        assert flow.count("flow_completed") + flow.count("flow_failed") == 1
+        assert flow.count("flow_deactivated") == 1
+    return campaign
+
+
+@QUICK
+@given(chance=chances, actions=st.integers(0, 60))
+def test_every_history_is_lawful_and_every_flow_ends(chance: Random, actions: int) -> None:
+    run_history(chance, actions)
+
+
+@pytest.mark.nightly
+@pytest.mark.timeout(3_600)
+@LONG
+@given(chance=chances, actions=st.integers(0, 300))
+def test_every_history_is_lawful_and_every_flow_ends_in_a_long_campaign(chance: Random, actions: int) -> None:
+    run_history(chance, actions)
+
+
+@QUICK
+@given(chance=chances, order=st.randoms(use_true_random=False))
+def test_goal_order_changes_no_event(chance: Random, order: Random) -> None:
+    """execution.md 13.26/263: everything but the goals and the order in which results are merged"""
+    campaign = Campaign(chance)
+    if campaign.plan() is None:
+        return
+    stories: list[list[tuple[str, bytes]]] = []
+    goals = campaign.goals
+    for _ in range(2):
+        again = Campaign(Random(1))
+        again.world = type(again.world)(
+            *campaign.world.catalog.steps.values(), scripts=campaign.world.scripts, answers=campaign.world.answers
+        )
+        again.world.undo = campaign.world.undo
+        again.auditor = type(again.auditor)(again.world)
+        again.goals, again.init = list(goals), dict(campaign.init)
+        assert again.start()
+        again.finish()
+        told = [(t, d) for t, d, _ in again.world.flows["f"].log if t not in ("flow_started", "flow_completed")]
+        stories.append(told)
+        order.shuffle(goals)
+    assert stories[0] == stories[1]
+
+
+def digest(seeds: int) -> str:
+    """One fingerprint of everything that many histories log."""
+    total = hashlib.sha256()
+    for seed in range(seeds):
+        campaign = run_history(Random(seed), 40)
+        if campaign is not None:
+            for flow_id, flow in campaign.world.flows.items():
+                total.update(json.encode([flow_id, [(t, d.decode(), at) for t, d, at in flow.log]]))
+    return total.hexdigest()
+
+
+def test_hash_seeds_change_no_byte() -> None:
+    """Two processes with different hash seeds log the same bytes."""
+    root = Path(__file__).parents[3]
+    program = "from tests.unit.flow.test_properties import digest; print(digest(40))"
+    digests = {
+        subprocess.run(
+            [sys.executable, "-c", program],
+            env={**os.environ, "PYTHONHASHSEED": seed, "PYTHONPATH": str(root)},
+            cwd=root,
+            capture_output=True,
+            text=True,
+            check=True,
+        ).stdout
+        for seed in ("1", "2")
+    }
+    assert len(digests) == 1
+    assert digests != {""}

@@ -12,7 +12,7 @@ from typing import Protocol, TypeVar
 from argyll.engine import invocation
 from argyll.engine.caller import BadRequest, Failure, Outcome, Retryable, StepCaller, Success
 from argyll.engine.config import EngineConfig
-from argyll.engine.errors import EngineError, FlowNotFound, StepNotInFlow, Unavailable, UnknownToken
+from argyll.engine.errors import EngineError, FlowNotFound, StepNotInFlow, TooLarge, Unavailable, UnknownToken
 from argyll.engine.evaluator import Evaluation, ScriptEvaluator
 from argyll.engine.workers import Workers
 from argyll.flow import (
@@ -217,6 +217,12 @@ class Dispatcher:
             await self._again(lambda: self._driver.execute(flow_id, command))
         except (FlowNotFound, StepNotInFlow, UnknownToken) as error:
             log.warning("a result has no work item any more: %s", error)
+        except TooLarge as error:
+            # The same result would never fit: the item fails, so that its flow can end.
+            if isinstance(command, Succeed):
+                await self._record_slowly(flow_id, Fail(command.step_id, command.token, f"result too large: {error}"))
+            else:
+                raise
 
     async def _again(self, attempt: Callable[[], Coroutine[None, None, T]]) -> T:
         """Try until the engine can: with growing pauses, for as long as the store lives."""

@@ -25,6 +25,7 @@ from argyll.engine.errors import (
     InvalidRequest,
     MissingInputs,
     StepNotFound,
+    TooLarge,
     Unplannable,
 )
 from argyll.engine.evaluator import ScriptEvaluator
@@ -209,8 +210,13 @@ class Engine:
         await self._flows.execute(flow_id, Cancel())
 
     async def complete_work(self, flow_id: str, step_id: str, token: str, outputs: dict[str, JSON]) -> None:
-        """An item succeeded. Raises `FlowNotFound`, `StepNotInFlow`, `UnknownToken`, `Unavailable`."""
-        await self._flows.execute(flow_id, Succeed(step_id, token, outputs))
+        """An item succeeded. Raises `FlowNotFound`, `StepNotInFlow`, `UnknownToken`, `Unavailable`; `TooLarge` when the
+        outputs can't be kept, which fails the item."""
+        try:
+            await self._flows.execute(flow_id, Succeed(step_id, token, outputs))
+        except TooLarge as error:
+            await self._flows.execute(flow_id, Fail(step_id, token, f"result too large: {error}"))
+            raise
 
     async def fail_work(self, flow_id: str, step_id: str, token: str, error: str) -> None:
         """An item failed for good. Raises as `complete_work`."""
@@ -332,8 +338,12 @@ class Engine:
             self._catalog.on_committed(committed)
         elif kind == "cluster":
             self._health.on_committed(committed)
-        for listener in self._listeners:
-            listener(committed)
+        for listener in list(self._listeners):
+            try:
+                listener(committed)
+            except Exception:
+                # What follows from the commit must follow, whatever an onlooker does.
+                log.exception("a listener failed on %s", committed.aggregate)
         if kind == "flow":
             self._flows.on_committed(committed)
 

@@ -72,6 +72,11 @@ class Unplannable(EngineError):
     status, title = 400, "Goals cannot be planned"
 
 
+def _escaped(name: str) -> str:
+    """A name as part of a JSON pointer (RFC 6901)."""
+    return name.replace("~", "~0").replace("/", "~1")
+
+
 class MissingInputs(EngineError):
     """Init lacks required inputs, or supplies what a goal wants absent."""
 
@@ -80,7 +85,11 @@ class MissingInputs(EngineError):
     def __init__(self, detail: str, names: Sequence[str] = ()) -> None:
         super().__init__(detail)
         self.errors = [
-            {"path": f"/init/{name}", "code": "required_input", "message": f"required input {name!r} is not provided"}
+            {
+                "path": f"/init/{_escaped(name)}",
+                "code": "required_input",
+                "message": f"required input {name!r} is not provided",
+            }
             for name in names
         ]
 
@@ -115,6 +124,12 @@ class FlowConflict(EngineError):
 
 class FlowEnded(EngineError):
     status, title = 409, "Flow has ended"
+
+
+class TooLarge(EngineError):
+    """What the request leads to is more than one append may hold."""
+
+    status, title = 413, "Too large"
 
 
 class SequenceConflict(EngineError):

@@ -9,7 +9,7 @@ from collections.abc import Callable
 
 from msgspec import Struct
 
-from argyll.engine.errors import FlowNotFound, Overloaded, StepNotInFlow, Unavailable, UnknownToken
+from argyll.engine.errors import FlowNotFound, Overloaded, StepNotInFlow, TooLarge, Unavailable, UnknownToken
 from argyll.engine.evaluator import NeedsWorker, ScriptEvaluator
 from argyll.engine.memo import Memo
 from argyll.engine.projections import FlowProjections, Projection
@@ -23,7 +23,7 @@ from argyll.model.flow import FlowState
 from argyll.model.ids import is_child_flow_id
 from argyll.model.json import JSON, encode
 from argyll.model.plan import Plan
-from argyll.store import Append, Committed, Conflict, IndexUpdate, NewEvent, OutcomeUnknown, Store
+from argyll.store import Append, Committed, Conflict, EntryTooLarge, IndexUpdate, NewEvent, OutcomeUnknown, Store
 from argyll.store import Overloaded as StoreOverloaded
 
 MAX_COMMAND_TRIES = 16
@@ -95,7 +95,7 @@ class Flows:
     async def execute(self, flow_id: str, command: Command) -> None:
         """Run a command and wait until its events are committed.
 
-        Raises `FlowNotFound`, `StepNotInFlow`, `UnknownToken`, `Unavailable`.
+        Raises `FlowNotFound`, `StepNotInFlow`, `UnknownToken`, `TooLarge`, `Unavailable`.
         """
         for _ in range(MAX_COMMAND_TRIES):
             projection = await self._usable(flow_id)
@@ -232,6 +232,9 @@ class Flows:
         except StoreOverloaded as error:
             self._failed(projection)
             raise Overloaded(str(error), retry_after_s=1) from error
+        except EntryTooLarge as error:
+            self._failed(projection)
+            raise TooLarge(str(error)) from error
         except BaseException:
             self._failed(projection)
             raise

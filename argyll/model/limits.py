@@ -6,8 +6,8 @@ An error that a limit causes names it. Units are in the names.
 MAX_STEP_BODY_BYTES = 512 * 1024
 MAX_REQUEST_BODY_BYTES = 1024 * 1024
 MAX_CATALOG_APPLY_BYTES = 8 * 1024 * 1024
-MAX_RESPONSE_BYTES = 8 * 1024 * 1024
-"""What the engine reads of a step's response."""
+MAX_RESPONSE_BYTES = 1024 * 1024
+"""What the engine reads of a step's response (decisions 8)."""
 
 MAX_JSON_DEPTH = 100
 MAX_FLOW_ID_BYTES = 256

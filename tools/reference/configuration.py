@@ -25,6 +25,7 @@ _SETTINGS = {
     "webhook_base_url": "Base of the URLs that async steps call back, as the services see this node; empty means the API's address.",
     "log_level": "How much is written to standard error.",
     "step_timeout_ms": "How long a call may take when the step does not say.",
+    "step_client": "How steps are called: `plain` uses connections of its own for `http://` and aiohttp for the rest, `aiohttp` always.",
     "flow_cache_entries": "Flows whose state is kept in memory; others are read from disk when needed.",
     "memo_cache_entries": "Remembered results of memoizable steps.",
     "max_concurrent_calls": "Step calls in flight on a node; more wait their turn.",

@@ -62,7 +62,7 @@ def _rows(plan: Plan, statuses: Mapping[str, str] | None, marks: Marks) -> list[
             f"{row.rail}  {row.step:<{width}}{word}  {kinds[row.step]:<{kind_width}}  {why[row.step]}".rstrip()
         )
         if row.step in plan.children:
-            indent = " " * len(row.rail) + f"    {marks.child} "
+            indent = f"{row.below}    {marks.child} "
             lines += [indent + line for line in _rows(plan.children[row.step], None, marks)]
     return lines
 

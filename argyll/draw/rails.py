@@ -19,12 +19,16 @@ MAX_RAIL_COLUMNS = 30
 
 @dataclass(frozen=True)
 class Row:
-    """One step's line. `rail` holds the lines and the mark, `owners` the step each of its characters belongs to."""
+    """One step's line. `rail` holds the lines and the mark, `owners` the step each of its characters belongs to.
+
+    `below` is a rail for further lines about the step: only what goes on to the next row.
+    """
 
     step: str
     rail: str
     owners: tuple[str, ...]
     status: str
+    below: str
 
 
 def as_plan(plan: Plan | JSONObject) -> Plan:
@@ -59,11 +63,14 @@ class Rails:
     def _row(self, step: str, status: str, marks: Marks) -> Row:
         chars = [" "] * self.width
         owners = [""] * self.width
+        below = [" "] * self.width
         for x, (directions, owner) in self._cells[self._row_of[step]].items():
             chars[x], owners[x] = marks.lines[directions], owner
+            if directions & SOUTH:
+                below[x] = marks.lines[NORTH | SOUTH]
         x = 2 * self._column[step]
         chars[x], owners[x] = marks.of(status), step
-        return Row(step, "".join(chars), tuple(owners), status)
+        return Row(step, "".join(chars), tuple(owners), status, "".join(below))
 
     def _last_rows(self) -> dict[str, int]:
         last = dict(self._row_of)
@@ -73,13 +80,17 @@ class Rails:
         return last
 
     def _columns(self) -> dict[str, int]:
-        """A column per step: one that a provider frees at this row if possible, else the leftmost free one."""
+        """A column per step: one that a provider frees at this row if possible, else the leftmost free one.
+
+        Never the one of the row above without a wire: marks right below each other always mean provider and consumer.
+        """
         columns: dict[str, int] = {}
         busy_until: dict[int, int] = {}
         for row, step in enumerate(self.order):
             freed = sorted(columns[p] for p in self.parents[step] if self._last_row[p] == row)
+            above = columns[self.order[row - 1]] if row else -1
             column = freed[0] if freed else 0
-            while not freed and busy_until.get(column, -1) >= row:
+            while not freed and (busy_until.get(column, -1) >= row or column == above):
                 column += 1
             columns[step] = column
             busy_until[column] = self._last_row[step]

@@ -1,6 +1,7 @@
 """Rails show who feeds whom, always in the same way."""
 
 from collections.abc import Callable
+from itertools import pairwise
 
 from hypothesis import given
 from hypothesis import strategies as st
@@ -94,3 +95,11 @@ def test_every_wire_of_any_plan_can_be_followed_on_the_picture(plan_of: PlanOf, 
             assert all(rows[at].rail[x] not in " ─" for at in range(top, bottom + 1)), "the line goes down"
             low, high = sorted((x, target))
             assert all(rows[bottom].rail[at] not in " │" for at in range(low, high + 1)), "and over to the consumer"
+    for upper, lower in pairwise(rows):
+        if upper.rail.index("○") == lower.rail.index("○"):
+            assert upper.step in wiring[lower.step], "marks below each other are wired"
+
+
+def test_a_chain_stays_together_and_apart_from_its_neighbours(plan_of: PlanOf):
+    rows = Rails(plan_of({"a": set(), "z": {"a"}, "b": set(), "y": {"b"}, "c": set()})).rows()
+    assert [f"{row.rail} {row.step}" for row in rows] == ["○   a", "○   z", "  ○ b", "  ○ y", "○   c"]

@@ -22,6 +22,7 @@ from argyll.engine.errors import (
     StepConflict,
     StepNotFound,
 )
+from argyll.engine.folding import fold
 from argyll.model.catalog import Catalog, apply_catalog
 from argyll.model.events import (
     CatalogApplied,
@@ -83,9 +84,7 @@ class CatalogCommands:
         self._store, self._scripts, self._work_defaults = store, scripts, work_defaults
         self._now_us, self._on_change = now_us, on_change
         self._lock = asyncio.Lock()
-        self.catalog = Catalog()
-        for record in store.read_events(CATALOG):
-            apply_catalog(self.catalog, decode_payload(record.type, record.data), record.timestamp_us)
+        self.catalog = fold(store, CATALOG, Catalog(), apply_catalog)
 
     async def register(self, value: JSON) -> Step:
         """Add a step; an equal one is there already is fine. Raises `InvalidStep`, `StepConflict`."""

@@ -11,6 +11,7 @@ import aiohttp
 
 from argyll.engine.caller import USER_AGENT, probe
 from argyll.engine.config import HEALTH_TIMEOUT_S
+from argyll.engine.folding import fold
 from argyll.flow import Claim
 from argyll.model.catalog import Catalog, Cluster, Health, apply_cluster
 from argyll.model.events import StepHealthChanged, decode_payload
@@ -42,9 +43,7 @@ class HealthMonitor:
         self._unhealthy_wait_us = int(unhealthy_wait_s * 1e6)
         self._deferred_since: dict[str, int] = {}
         self._lock = asyncio.Lock()
-        self.cluster = Cluster()
-        for record in store.read_events(CLUSTER):
-            apply_cluster(self.cluster, decode_payload(record.type, record.data), record.timestamp_us)
+        self.cluster = fold(store, CLUSTER, Cluster(), apply_cluster)
 
     def may_claim(self, step: Step) -> Claim:
         """Whether this node may start work of a step now; announces once a change that it does not."""

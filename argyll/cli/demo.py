@@ -58,6 +58,8 @@ def demo(keep: bool, port: int | None, data_dir: Path | None) -> None:
             raise click.Abort from error
         except (ChildFailed, StageError) as error:
             raise CliError(str(error)) from error
+        except OSError as error:
+            raise CliError(f"{error.filename or directory}: {error.strerror}; choose another --data-dir") from error
     if status != "completed":
         finish(ExitCode.FAILED)
 
@@ -128,7 +130,7 @@ def _sum_up(plan: Plan, progress: Progress) -> None:
         because = step.reason if step.status in ("skipped", "failed") else why[step_id]
         note = f"{step.retries} retried" if step.retries else (f"{step.items} items" if step.items > 1 else "")
         rows.append([step_id, step.word, note, because])
-    _tell(columns(("STEP", "STATUS", "", "BECAUSE"), rows))
+    _tell(columns(("STEP", "STATUS", "", "BECAUSE"), rows, fit=True))
     click.echo()
     show_end(progress)
 

@@ -75,7 +75,7 @@ def fitted(lines: Iterable[str], stream: TextIO) -> str:
     if not stream.isatty():
         return "\n".join(lines)
     width = shutil.get_terminal_size().columns
-    return "\n".join(line if len(line) <= width else line[: width - 1] + "…" for line in lines)
+    return "\n".join(_cut(line, width) for line in lines)
 
 
 def say(message: str) -> None:
@@ -103,15 +103,22 @@ def _text_node(dumper: "yaml.SafeDumper", value: str) -> "yaml.ScalarNode":
     return dumper.represent_scalar("tag:yaml.org,2002:str", value, style="|" if "\n" in value else None)
 
 
-def columns(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
-    """Aligned columns under a head; a status word gets its colour. Control characters never reach the terminal."""
+def columns(head: Sequence[str], rows: Sequence[Sequence[str]], *, fit: bool = False) -> str:
+    """Aligned columns under a head; a status word gets its colour. With `fit`, a terminal cuts the last column."""
     cells = [tuple(head), *(tuple(_cell(cell) for cell in row) for row in rows)]
     widths = [max(len(row[i]) for row in cells) for i in range(len(head))]
+    if fit and sys.stdout.isatty():
+        before = sum(widths[:-1]) + 2 * (len(widths) - 1)
+        widths[-1] = min(widths[-1], max(1, shutil.get_terminal_size().columns - before))
     lines: list[str] = []
     for row in cells:
-        padded = [f"{cell:<{width}}" for cell, width in zip(row, widths, strict=True)]
+        padded = [f"{_cut(cell, width):<{width}}" for cell, width in zip(row, widths, strict=True)]
         lines.append("  ".join(styled(text, text.strip(), sys.stdout) for text in padded).rstrip())
     return "\n".join(lines)
+
+
+def _cut(words: str, width: int) -> str:
+    return words if len(words) <= width else words[: width - 1] + "…"
 
 
 _CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]+")

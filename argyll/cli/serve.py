@@ -66,8 +66,8 @@ def serve(
 
 
 def _run(config: "EngineConfig") -> None:
-    from argyll.server import PortInUse
-    from argyll.store.errors import OpenError
+    from argyll.server import CannotListen
+    from argyll.store.errors import StoreError
 
     loop_factory = None
     if sys.platform != "win32":
@@ -77,8 +77,10 @@ def _run(config: "EngineConfig") -> None:
     try:
         with _profiled(os.environ.get("ARGYLL_PROFILE")), asyncio.Runner(loop_factory=loop_factory) as runner:
             runner.run(_serve(config))
-    except (OpenError, PortInUse) as error:
+    except (StoreError, CannotListen) as error:
         raise CliError(str(error)) from error
+    except OSError as error:
+        raise CliError(f"{error.filename or config.data_dir}: {error.strerror}; choose another --data-dir") from error
 
 
 @contextmanager

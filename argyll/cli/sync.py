@@ -25,7 +25,7 @@ _CODES = {
     "blocked": ExitCode.BLOCKED,
     "source_error": ExitCode.ERROR,
     "unreachable": ExitCode.UNREACHABLE,
-    "refused": ExitCode.ERROR,
+    "refused": ExitCode.CONFLICT,
 }
 
 
@@ -40,8 +40,8 @@ _CODES = {
     "--owner", metavar="NAME", help="Whose steps these are: only this owner's are removed. Default: the source."
 )
 @click.option("--watch", is_flag=True, help="Keep going: apply every change as it comes, and retry what fails.")
-@click.option("--interval", "interval_s", type=click.FloatRange(min=0.1), default=5.0, show_default=True,
-              metavar="SECONDS", help="With --watch: how often to look, beside notices of the file system.")  # fmt: skip
+@click.option("--interval", "interval_s", type=click.FloatRange(min=0.1),
+              metavar="SECONDS", help="With --watch: how often to look. Default: 5, for a remote repository 30; saved files are seen at once.")  # fmt: skip
 @click.option("--dry-run", is_flag=True, help="Say what would change; change nothing.")
 @click.option("--detailed-exitcode", is_flag=True, help="With --dry-run: exit with 2 when there are changes.")
 @click.option("--allow-prune", is_flag=True, help="Allow the removal of a large part of the owner's steps.")
@@ -56,7 +56,7 @@ def sync(
     subdirectory: str,
     owner: str | None,
     watch: bool,
-    interval_s: float,
+    interval_s: float | None,
     dry_run: bool,
     detailed_exitcode: bool,
     allow_prune: bool,
@@ -74,7 +74,9 @@ def sync(
 
     async def syncing() -> Status | None:
         async with connection.async_client() as client:
-            agent = make_agent(source, client, owner, guard=guard, dry_run=dry_run, pace=Pace(interval_s=interval_s))
+            agent = make_agent(
+                source, client, owner, guard=guard, dry_run=dry_run, pace=Pace(interval_s=interval_s or source.poll_s)
+            )
             if not watch:
                 return await agent.reconcile()
             await _until_stopped(agent, show)

@@ -25,6 +25,8 @@ DEBOUNCE_MS = 200
 class DirectorySource:
     """Every step file below a directory, in any depth, hidden directories left out."""
 
+    poll_s = 5.0
+
     def __init__(self, root: Path, *, rewatch_s: float = 5.0) -> None:
         """`rewatch_s` is the pause before notices are asked for again after the directory vanished."""
         self._root = root.absolute()

@@ -18,6 +18,10 @@ from argyll.gitops.source import MAX_FILE_BYTES, Budget, Snapshot, SourceError, 
 GIT_TIMEOUT_S = 120.0
 """For one git command, fetches included."""
 
+LOCAL_POLL_S = 5.0
+REMOTE_POLL_S = 30.0
+"""A remote is somebody's server."""
+
 _REGULAR_FILE_MODES = frozenset(("100644", "100755"))
 _SHA = re.compile(r"[0-9a-f]{40}|[0-9a-f]{64}")
 _REF = re.compile(r"[^-+:\s][^:\s]*")
@@ -67,6 +71,10 @@ class GitSource:
     def name(self) -> str:
         place = self._place if self._remote else Path(self._repository).absolute()
         return f"git:{place}" + (f"#{self._path}" if self._path else "")
+
+    @property
+    def poll_s(self) -> float:
+        return REMOTE_POLL_S if self._remote else LOCAL_POLL_S
 
     def read(self) -> Snapshot:
         directory = self._fetch() if self._remote else self._local()

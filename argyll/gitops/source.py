@@ -47,6 +47,11 @@ class Source(Protocol):
         """What people call it; also the default owner of the steps it supplies."""
         ...
 
+    @property
+    def poll_s(self) -> float:
+        """How often it may be asked without being a burden, in seconds."""
+        ...
+
     def read(self) -> Snapshot:
         """The current revision. Raises `SourceError`."""
         ...

@@ -119,6 +119,23 @@ def test_a_second_node_on_the_data_is_refused_with_the_first_ones_pid(node: Node
     assert "Traceback" not in done.stderr
 
 
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (("--host", "192.0.2.1"), "192.0.2.1"),
+        (("--host", "no such host"), "no such host"),
+        (("--data-dir", "/dev/null/data"), "/dev/null"),
+        (("--port", "0x1"), "--"),
+        (("--config", "/nowhere/engine.yaml"), "/nowhere/engine.yaml"),
+    ],
+)
+def test_what_cannot_be_listened_on_or_kept_is_named(tmp_path: Path, arguments: tuple[str, ...], words: str):
+    done = argyll("serve", "--port", str(free_port()), "--data-dir", str(tmp_path / "data"), *arguments)
+    assert (done.returncode, done.stdout) == (1, "")
+    assert words in done.stderr
+    assert "Traceback" not in done.stderr
+
+
 def test_a_setting_that_cannot_be_used_is_named(tmp_path: Path):
     config = tmp_path / "engine.yaml"
     config.write_text("api_port: eighty\n")

@@ -22,6 +22,7 @@ class FakeSource:
     """A source whose files are step ids; a file called `bad` is an error."""
 
     name = "fake"
+    poll_s = 1.0
 
     def __init__(self, *ids: str) -> None:
         self.ids: tuple[str, ...] = ids

@@ -141,7 +141,12 @@ class Dispatcher:
             request = make()
         except BadRequest as error:
             return Failure(str(error))
-        return await self._caller.call(request)
+        try:
+            return await self._caller.call(request)
+        except Exception as error:
+            # A fault of ours must not leave the item waiting for ever: it counts as a call without an answer.
+            log.exception("the step client failed on %s", request.url)
+            return Retryable(f"work not completed\n{type(error).__name__}: {error} ({request.url})")
 
     async def _run_script(self, effect: Call, flow: FlowState, step: Step) -> Command:
         """A script that did not fit into its command: here, with a budget of its own, else in a worker."""
@@ -182,7 +187,7 @@ class Dispatcher:
     async def _start_child(self, effect: StartChild, parent: FlowState) -> None:
         """Start the child of an item; one that has ended already has its outcome delivered (decisions 25)."""
         try:
-            existing = await self._again(lambda: self._driver.start_child(parent, effect))
+            existing = await until_available(lambda: self._driver.start_child(parent, effect))
         except (MissingInputs, GoalsBlocked, EngineError) as error:
             await self._record(parent.id, Fail(effect.step_id, effect.token, str(error)))
             return
@@ -214,7 +219,7 @@ class Dispatcher:
 
     async def _record_slowly(self, flow_id: str, command: Command) -> None:
         try:
-            await self._again(lambda: self._driver.execute(flow_id, command))
+            await until_available(lambda: self._driver.execute(flow_id, command))
         except (FlowNotFound, StepNotInFlow, UnknownToken) as error:
             log.warning("a result has no work item any more: %s", error)
         except TooLarge as error:
@@ -224,16 +229,17 @@ class Dispatcher:
             else:
                 raise
 
-    async def _again(self, attempt: Callable[[], Coroutine[None, None, T]]) -> T:
-        """Try until the engine can: with growing pauses, for as long as the store lives."""
-        delay_s = RECORD_RETRY_FIRST_S
-        while True:
-            try:
-                return await attempt()
-            except Unavailable as error:
-                log.warning("waiting to record a result: %s", error)
-            except (StoreClosed, StoreFailed) as error:
-                # After a restart the item is claimed anew, so nothing is lost by stopping here.
-                raise asyncio.CancelledError from error
-            await asyncio.sleep(delay_s)
-            delay_s = min(delay_s * 2, RECORD_RETRY_MAX_S)
+
+async def until_available(attempt: Callable[[], Coroutine[None, None, T]]) -> T:
+    """Try until the engine can: with growing pauses, for as long as the store lives."""
+    delay_s = RECORD_RETRY_FIRST_S
+    while True:
+        try:
+            return await attempt()
+        except Unavailable as error:
+            log.warning("waiting to record a result: %s", error)
+        except (StoreClosed, StoreFailed) as error:
+            # After a restart the item is claimed anew, so nothing is lost by stopping here.
+            raise asyncio.CancelledError from error
+        await asyncio.sleep(delay_s)
+        delay_s = min(delay_s * 2, RECORD_RETRY_MAX_S)

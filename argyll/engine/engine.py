@@ -17,7 +17,7 @@ from argyll.engine.caller import HttpCaller, StepCaller
 from argyll.engine.catalog import CatalogCommands
 from argyll.engine.clock import Clock
 from argyll.engine.config import EngineConfig
-from argyll.engine.dispatch import Dispatcher
+from argyll.engine.dispatch import Dispatcher, until_available
 from argyll.engine.errors import (
     FlowConflict,
     FlowEnded,
@@ -26,6 +26,7 @@ from argyll.engine.errors import (
     MissingInputs,
     StepNotFound,
     TooLarge,
+    Unavailable,
     Unplannable,
 )
 from argyll.engine.evaluator import ScriptEvaluator
@@ -64,7 +65,7 @@ from argyll.store import Aggregate, Committed, FlowPage, FlowQuery, LogStatus, R
 log = logging.getLogger(__name__)
 
 RECOVERY_SLICE = 64
-"""Flows recovered between two turns of the event loop."""
+"""Flows recovered at a time: their appends share a commit."""
 
 Listener = Callable[[Committed], None]
 
@@ -354,23 +355,32 @@ class Engine:
         self._spawn(self._advance(flow_id))
 
     async def _advance(self, flow_id: str) -> None:
-        with suppress(FlowNotFound):
+        try:
             await self._flows.execute(flow_id, Advance())
+        except FlowNotFound:
+            pass
+        except Unavailable as error:
+            # The append that failed has set another wake-up.
+            log.warning("flow %s waits: %s", flow_id, error)
 
     async def _recover(self) -> None:
         """Take up every active flow: what was running is claimed anew, what waits is woken when due."""
         command = Reclaim(lambda _node, token: token not in self._dispatcher.in_progress)
-        for position, flow_id in enumerate(self._store.active_flows()):
-            if position % RECOVERY_SLICE == 0:
-                await asyncio.sleep(0)
-            try:
-                self._spawn(self._recover_flow(flow_id, command))
-            except Exception:
-                log.exception("flow %s could not be taken up", flow_id)
+        flows = self._store.active_flows()
+        for first in range(0, len(flows), RECOVERY_SLICE):
+            await asyncio.gather(
+                *(self._take_up(flow_id, command) for flow_id in flows[first : first + RECOVERY_SLICE])
+            )
         self.ready = True
 
+    async def _take_up(self, flow_id: str, command: Reclaim) -> None:
+        try:
+            await self._recover_flow(flow_id, command)
+        except Exception:
+            log.exception("flow %s could not be taken up", flow_id)
+
     async def _recover_flow(self, flow_id: str, command: Reclaim) -> None:
-        await self._flows.execute(flow_id, command)
+        await until_available(lambda: self._flows.execute(flow_id, command))
         projection = self._flows.projections.get(flow_id)
         if projection is not None:
             for effect in list(waiting_children(projection.state)):

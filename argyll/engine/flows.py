@@ -6,6 +6,7 @@ nobody outside sees it before it is committed.
 
 import asyncio
 from collections.abc import Callable
+from functools import partial
 
 from msgspec import Struct
 
@@ -23,11 +24,28 @@ from argyll.model.flow import FlowState
 from argyll.model.ids import is_child_flow_id
 from argyll.model.json import JSON, encode
 from argyll.model.plan import Plan
-from argyll.store import Append, Committed, Conflict, EntryTooLarge, IndexUpdate, NewEvent, OutcomeUnknown, Store
+from argyll.store import (
+    Append,
+    Committed,
+    Conflict,
+    EntryTooLarge,
+    IndexUpdate,
+    NewEvent,
+    OutcomeUnknown,
+    Store,
+    StoreClosed,
+    StoreFailed,
+)
 from argyll.store import Overloaded as StoreOverloaded
 
 MAX_COMMAND_TRIES = 16
 """How often a command is decided anew after losing a race or waiting for a worker."""
+
+RECHECK_US = 1_000_000
+"""How soon a flow is looked at again after an append that failed: the wake-up it would have set is lost with it."""
+
+_FINAL = (StoreClosed, StoreFailed, EntryTooLarge)
+"""Refusals that looking again would only meet again."""
 
 
 class Flight(Struct):
@@ -67,7 +85,8 @@ class Flows:
         labels: dict[str, str] | None = None,
     ) -> FlowState | None:
         """Start a flow and wait until that is committed. When the id is taken, nothing happens and the existing flow's
-        committed state is returned instead. Raises what `argyll.flow.start` does, `Overloaded`, `Unavailable`."""
+        committed state is returned instead. Raises what `argyll.flow.start` does, `Overloaded`, `TooLarge`,
+        `Unavailable`."""
         if self.pending_appends >= self._max_pending_appends:
             raise Overloaded(
                 f"{self.pending_appends} appends are waiting to become durable "
@@ -77,8 +96,9 @@ class Flows:
         for _ in range(MAX_COMMAND_TRIES):
             existing = await self._usable(flow_id)
             if existing is not None:
-                await existing.committed()
-                return existing.state
+                if await existing.committed():
+                    return existing.state
+                continue
             self._evaluator.begin_command()
             try:
                 tx = start(flow_id, plan, init, self._make_env(), metadata, labels)
@@ -109,8 +129,10 @@ class Flows:
                 continue
             if not tx.events:
                 self._wake(tx)
-                await projection.committed()
-                return
+                # It may have found its work done by a command that is still on its way, and may not make it.
+                if await projection.committed():
+                    return
+                continue
             if await self._committed(projection, self._append(projection, tx, None)):
                 return
         raise Unavailable(f"flow {flow_id!r}: the command lost {MAX_COMMAND_TRIES} races", retry_after_s=1)
@@ -130,14 +152,8 @@ class Flows:
             return False
         if not tx.events:
             self._wake(tx)
-            return True
-
-        def settled(append: asyncio.Future[int]) -> None:
-            if append.cancelled() or append.exception() is not None:
-                self._failed(projection)
-                again()
-
-        self._append(projection, tx, None).add_done_callback(settled)
+            return not projection.in_flight
+        self._append(projection, tx, None, again)
         return True
 
     async def read(self, flow_id: str, show: Callable[[FlowState], bytes]) -> tuple[bytes, int] | None:
@@ -151,9 +167,9 @@ class Flows:
                 await self._abandon(projection)
                 continue
             shown, sequence = show(projection.state), projection.state.sequence
-            await projection.committed()
-            if not projection.spoiled:
+            if await projection.committed():
                 return shown, sequence
+            await self._abandon(projection)
 
     def on_committed(self, committed: Committed) -> None:
         """Act on a committed append of this node: memory, effects, wake-ups."""
@@ -192,7 +208,13 @@ class Flows:
             projection.spoiled = True
             raise
 
-    def _append(self, projection: Projection, tx: Transaction, index: IndexUpdate | None) -> asyncio.Future[int]:
+    def _append(
+        self,
+        projection: Projection,
+        tx: Transaction,
+        index: IndexUpdate | None,
+        again: Callable[[], None] | None = None,
+    ) -> asyncio.Future[int]:
         state = projection.state
         projection.in_flight += 1
         self.pending_appends += 1
@@ -206,6 +228,8 @@ class Flows:
                 Flight(projection, tx),
             )
         )
+        # Not left to whoever waits: it may give up, and the next command must not build on what failed.
+        last.add_done_callback(partial(self._settled, projection, again))
         projection.last_append = last
         return last
 
@@ -223,31 +247,29 @@ class Flows:
     async def _committed(self, projection: Projection, append: asyncio.Future[int]) -> bool:
         """Wait for an append. False when it lost and the command has to be decided again."""
         try:
-            # Shielded: whoever waits may give up, the append goes its way and `on_committed` counts it.
+            # Shielded: whoever waits may give up, the append goes its way.
             await asyncio.shield(append)
-        except asyncio.CancelledError:
-            raise
         except (Conflict, OutcomeUnknown):
-            pass
+            await self._abandon(projection)
+            return False
         except StoreOverloaded as error:
-            self._failed(projection)
             raise Overloaded(str(error), retry_after_s=1) from error
         except EntryTooLarge as error:
-            self._failed(projection)
             raise TooLarge(str(error)) from error
-        except BaseException:
-            self._failed(projection)
-            raise
-        else:
-            return True
-        self._failed(projection)
-        await self._abandon(projection)
-        return False
+        return True
 
-    def _failed(self, projection: Projection) -> None:
+    def _settled(self, projection: Projection, again: Callable[[], None] | None, append: asyncio.Future[int]) -> None:
+        """Note an append that failed; those that made it were seen by `on_committed`."""
+        error = None if append.cancelled() else append.exception()
+        if error is None and not append.cancelled():
+            return
         self.pending_appends -= 1
         projection.in_flight -= 1
         projection.spoiled = True
+        if not isinstance(error, _FINAL):
+            self._timers.set(projection.state.id, self._make_env().now_us + RECHECK_US)
+        if again is not None:
+            again()
 
     async def _abandon(self, projection: Projection) -> None:
         """Forget a spoiled projection once the appends that were built on it have ended."""

@@ -6,6 +6,7 @@ folded anew once its appends in flight have ended.
 
 import asyncio
 from collections import OrderedDict
+from itertools import islice
 
 import msgspec
 
@@ -33,11 +34,15 @@ class Projection:
         self.last_append: asyncio.Future[int] | None = None
         self.spoiled = False
 
-    async def committed(self) -> None:
-        """Wait until everything appended so far is committed (or has failed)."""
+    async def committed(self) -> bool:
+        """Wait until everything appended so far is committed. False when it failed: the state shows what never
+        happened."""
         last = self.last_append
-        if last is not None and not last.done():
+        if last is None:
+            return not self.spoiled
+        if not last.done():
             await asyncio.wait([last])
+        return not (self.spoiled or last.cancelled() or last.exception() is not None)
 
 
 class FlowProjections:
@@ -69,8 +74,8 @@ class FlowProjections:
         self._flows[projection.state.id] = projection
         excess = len(self._flows) - self._entries
         if excess > 0:
-            idle = [flow_id for flow_id, p in self._flows.items() if not p.in_flight and p is not projection]
-            for flow_id in idle[:excess]:
+            idle = (flow_id for flow_id, p in self._flows.items() if not p.in_flight and p is not projection)
+            for flow_id in list(islice(idle, excess)):
                 del self._flows[flow_id]
 
     def drop(self, projection: Projection) -> None:

@@ -126,7 +126,7 @@ class Store:
         lane.next_sequence += prepared.count
         lane.last_command = command_id
         lane.in_flight += 1
-        future.add_done_callback(lambda done: self._settle(aggregate, lane, done))
+        future.add_done_callback(lambda _: self._settle(aggregate, lane))
         return future
 
     def listen(self, callback: Callable[[Committed], None]) -> None:
@@ -230,12 +230,9 @@ class Store:
         lane.refused.append((error, future))
         return future
 
-    def _settle(self, aggregate: Aggregate, lane: _Lane, done: asyncio.Future[int]) -> None:
-        """Called before the append's maker wakes up: what it appends next must find the lane as it should be."""
+    def _settle(self, aggregate: Aggregate, lane: _Lane) -> None:
+        """Runs before the append's maker wakes up. If it failed, all that follows in its lane fails when it is applied."""
         lane.in_flight -= 1
-        if done.cancelled() or done.exception() is not None:
-            # What still follows in this lane is built on the failed append and fails with it when it is applied.
-            self._leave(aggregate, lane)
         if lane.in_flight:
             return
         if lane.refused:

@@ -44,6 +44,18 @@ async def test_active_flows_come_first_then_by_time_then_by_id(store: Store) -> 
     assert ids(store.query_flows(FlowQuery(sort="recent_desc"))) == ["c", "e", "a", "b", "d"]
 
 
+@pytest.mark.parametrize("limit", [1, 2, 3, 5, 10])
+async def test_pages_may_end_among_equal_times(store: Store, limit: int) -> None:
+    for number in range(12):
+        await put(store, f"f{number:02}", 10 + number // 4, IndexUpdate("completed"))
+    for sort, expected in (
+        ("recent_asc", list(range(12))),
+        ("recent_desc", [*range(8, 12), *range(4, 8), *range(4)]),
+    ):
+        rows, _ = walk(store, FlowQuery(limit=limit, sort=sort))
+        assert [row.id for row in rows] == [f"f{number:02}" for number in expected]
+
+
 async def test_rows_show_status_time_labels_and_error(store: Store) -> None:
     await put(store, "a", 1, IndexUpdate("active", {"team": "x", "tier": "1"}))
     await put(store, "a", 2, IndexUpdate(labels={"tier": "", "new": "y"}))

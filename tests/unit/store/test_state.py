@@ -82,6 +82,17 @@ def test_a_backlog_that_grows_too_long_is_written_at_once(monkeypatch) -> None:
     state.close()
 
 
+def test_an_aggregate_is_not_forgotten_before_its_rows_are_written() -> None:
+    state = State(None, StoreOptions(cached_aggregates=1))
+    apply(state, command(1, 0, "a"))
+    state.next_sequence(("catalog",))
+    apply(state, command(2, 1, "b"))
+    state.flush(1)
+    assert state.waiting_appends == 1
+    assert apply(state, command(3, 2, "c")) == [3]
+    state.close()
+
+
 def test_rows_are_written_by_whole_entries() -> None:
     state = State(None, StoreOptions())
     apply(state, *[command(number, number, "e") for number in range(10)])

@@ -244,7 +244,7 @@ async def test_a_wrong_append_is_the_callers_fault(open_any: OpenStore, wrong: A
 
 
 async def test_max_append_bytes(open_any: OpenStore) -> None:
-    store = await open_any(StoreOptions(max_append_bytes=200, fsync="inline"))
+    store = await open_any(StoreOptions(max_append_bytes=200, fsync="inline", segment_bytes=64 << 10))
     with pytest.raises(EntryTooLarge, match="max_append_bytes allows 200"):
         await store.append(Append(FLOW, 0, 0, [NewEvent("e", b"x" * 200)]))
     assert await store.append(append(FLOW, 0)) == 1
@@ -252,7 +252,7 @@ async def test_max_append_bytes(open_any: OpenStore) -> None:
 
 
 async def test_what_was_built_on_a_too_large_append_is_refused(open_any: OpenStore) -> None:
-    store = await open_any(StoreOptions(max_append_bytes=200, fsync="inline"))
+    store = await open_any(StoreOptions(max_append_bytes=200, fsync="inline", segment_bytes=64 << 10))
     large = store.append(Append(FLOW, 0, 0, [NewEvent("e", b"x" * 200)]))
     built_on = store.append(append(FLOW, 0, "other view of the flow"))
     for future, error in ((large, EntryTooLarge), (built_on, Conflict)):
@@ -265,8 +265,8 @@ async def test_what_was_built_on_a_too_large_append_is_refused(open_any: OpenSto
 @pytest.mark.parametrize(
     ("limit", "options"),
     [
-        ("max_in_flight_appends", StoreOptions(max_in_flight_appends=3, fsync="inline")),
-        ("max_in_flight_bytes", StoreOptions(max_in_flight_bytes=250, fsync="inline")),
+        ("max_in_flight_appends", StoreOptions(max_in_flight_appends=3, fsync="inline", segment_bytes=64 << 10)),
+        ("max_in_flight_bytes", StoreOptions(max_in_flight_bytes=250, fsync="inline", segment_bytes=64 << 10)),
     ],
 )
 async def test_too_much_in_flight_is_refused_and_passes(tmp_path: Path, limit: str, options: StoreOptions) -> None:
@@ -353,12 +353,22 @@ async def test_the_log_is_trimmed_while_running(tmp_path: Path) -> None:
         segment_bytes=32 << 10, checkpoint_bytes=64 << 10, flush_appends=16, flush_delay_ms=1, fsync="inline"
     )
     store = await Store.open(tmp_path, options=options)
+    release = store._log.release
+
+    forgotten: list[bool] = []
+
+    def watch(index: int) -> None:
+        forgotten.append(index > store._state.applied_index)
+        release(index)
+
+    store._log.release = watch
     written = 0
     while store.status().first_index == 1:
         futures = [store.append(Append(("flow", f"f{n}"), written, 0, [NewEvent("e", b"x" * 500)])) for n in range(20)]
         await asyncio.gather(*futures)
         written += 1
     assert store.status().segments >= 2
+    assert not any(forgotten), "the log forgets what state.db does not have"
     await store.close()
     store = await Store.open(tmp_path, options=options)
     assert all(store.next_sequence(("flow", f"f{n}")) == written for n in range(20))

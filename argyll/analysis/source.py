@@ -6,10 +6,11 @@ anywhere still gives what came before. Plain scalars follow the YAML 1.2 core sc
 
 import re
 from bisect import bisect_right
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from copy import copy
 from dataclasses import dataclass, field
 from functools import cached_property
+from sys import intern
 from typing import Any, Literal
 
 from msgspec.structs import replace
@@ -48,8 +49,8 @@ class Node:
     text: str = ""
     style: str = ""
     value: JSON = None
-    entries: list[tuple["Node", "Node"]] = field(default_factory=list["tuple[Node, Node]"])
-    items: list["Node"] = field(default_factory=list["Node"])
+    entries: Sequence[tuple["Node", "Node"]] = ()
+    items: Sequence["Node"] = ()
     size: int = 1
     height: int = 1
     weight: int = 0
@@ -250,6 +251,8 @@ class _Frame:
 
     node: Node
     anchor: str | None
+    items: list[Node] = field(default_factory=list[Node])
+    entries: list[tuple[Node, Node]] = field(default_factory=list[tuple[Node, Node]])
     key: Node | None = None
     names: dict[str, Node] = field(default_factory=dict[str, Node])
 
@@ -311,7 +314,7 @@ class _Reader:
     def _keep_partial(self) -> None:
         self._source.complete = False
         while self._open:
-            self._finish(self._open.pop().node, len(self._source.text))
+            self._finish(self._open.pop(), len(self._source.text))
         self._document_end(None)
 
     def _scalar(self, event: Any) -> None:
@@ -359,10 +362,12 @@ class _Reader:
         frame = self._open.pop()
         if frame.anchor is not None:
             self._anchors[frame.anchor] = frame.node
-        self._finish(frame.node, event.end_mark.index)
+        self._finish(frame, event.end_mark.index)
 
-    def _finish(self, node: Node, end: int) -> None:
-        members = [item for _, item in node.entries] if node.kind == "mapping" else node.items
+    def _finish(self, frame: _Frame, end: int) -> None:
+        node = frame.node
+        node.entries, node.items = frame.entries, frame.items
+        members = [item for _, item in frame.entries] if node.kind == "mapping" else frame.items
         # A block collection ends where its last member does; the parser only says so at the next token.
         node.end = members[-1].end if members and self._source.text[node.start] not in "{[" else end
         node.size = 1 + sum(member.size for member in members)
@@ -405,14 +410,16 @@ class _Reader:
             return
         frame = self._open[-1]
         if frame.node.kind == "sequence":
-            frame.node.items.append(node)
+            frame.items.append(node)
         elif frame.key is None:
+            # The same few names stand in every file.
+            node.text = intern(node.text)
             frame.key = node
         else:
             key, frame.key = frame.key, None
             if self._key_is_sound(key, frame.names):
                 frame.names[key.text] = key
-                frame.node.entries.append((key, node))
+                frame.entries.append((key, node))
 
     def _key_is_sound(self, key: Node, names: dict[str, Node]) -> bool:
         report, start, end = self._source.report, key.start, key.end

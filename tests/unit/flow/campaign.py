@@ -83,18 +83,19 @@ SCRIPTS = {
 
 def make_steps(chance: Random) -> list[Step]:
     """An acyclic catalog: a step of level n reads attributes of lower levels and of init, and writes those of its own."""
-    count = chance.randint(1, 8)
-    return [_make_step(chance, f"s{i}", chance.randrange(LEVELS)) for i in range(count)] + [
+    levels = sorted(chance.randrange(LEVELS) for _ in range(chance.randint(1, 9)))
+    return [_make_step(chance, f"s{i}", level) for i, level in enumerate(levels)] + [
         sync("leaf", {"leaf": output()}, work={"max_attempts": 2, "init_backoff": 100}),
     ]
 
 
 def _make_step(chance: Random, step_id: str, level: int) -> Step:
-    attributes: dict[str, Any] = {f"x{level}{letter}": output() for letter in "ab" if chance.random() < 0.6}
+    attributes: dict[str, Any] = {f"x{level}{letter}": output() for letter in "ab" if chance.random() < 0.7}
     sources = [*INIT_NAMES, *(f"x{lower}{letter}" for lower in range(level) for letter in "ab")]
     for name in sources:
         if chance.random() < (0.15 if name in INIT_NAMES else 0.45):
-            attributes[name] = _make_input(chance)
+            dimensions = sum(spec.get("for_each", False) for spec in attributes.values())
+            attributes[name] = _make_input(chance, may_iterate=dimensions < (2 if level == 0 else 1))
     fields: dict[str, Any] = {
         "work": {"max_attempts": chance.randint(1, 3), "init_backoff": 100, "parallelism": chance.randint(0, 3)}
     }
@@ -110,11 +111,11 @@ def _make_step(chance: Random, step_id: str, level: int) -> Step:
         return subflow(step_id, ["leaf"], {**inputs, **first, "me": meta("flow_id")}, **fields)
     if kind == "async":
         return async_(step_id, attributes, **fields)
-    return sync(step_id, attributes, compensate=chance.choice(["", "http://undo/"]), **fields)
+    return sync(step_id, attributes, compensate=chance.choice(["", "http://undo/", "http://undo/"]), **fields)
 
 
-def _make_input(chance: Random) -> dict[str, Any]:
-    settings: dict[str, Any] = {"collect": chance.choice(COLLECTS), "for_each": chance.random() < 0.25}
+def _make_input(chance: Random, may_iterate: bool) -> dict[str, Any]:
+    settings: dict[str, Any] = {"collect": chance.choice(COLLECTS), "for_each": may_iterate and chance.random() < 0.35}
     if chance.random() < 0.5:
         if chance.random() < 0.5:
             settings["default"] = chance.choice([0, [1, 2], None])
@@ -127,15 +128,24 @@ def _make_input(chance: Random) -> dict[str, Any]:
 class Campaign:
     """One world with one flow (and its children), driven by chance."""
 
-    def __init__(self, chance: Random) -> None:
-        self.chance = chance
-        steps = make_steps(chance)
+    def __init__(self, chance: Random, steps: list[Step], goals: list[str], init: dict[str, list[Any]]) -> None:
+        self.chance, self.goals, self.init = chance, goals, init
         self.world = World(*steps, scripts=SCRIPTS, answers={step.id: SILENT for step in steps})
         self.world.undo = dict.fromkeys(self.world.answers, SILENT)
-        ids = [step.id for step in steps if step.id != "leaf"]
-        self.goals = sorted({chance.choice(ids) for _ in range(chance.randint(1, 3))})
-        self.init = {name: chance.choice([[], [4], [[1, 2, 3]], [1, 2]]) for name in INIT_NAMES}
         self.auditor = Auditor(self.world)
+
+    @classmethod
+    def by_chance(cls, chance: Random) -> Campaign:
+        """Any catalog, goals and init; `required` inputs are not supplied yet."""
+        steps = make_steps(chance)
+        ids = [step.id for step in steps if step.id != "leaf"]
+        goals = sorted({chance.choice(ids[-4:]) for _ in range(chance.randint(1, 3))})
+        init = {name: chance.choice([[], [4], [[1, 2, 3]], [1, 2]]) for name in INIT_NAMES}
+        return cls(chance, steps, goals, init)
+
+    def with_goals(self, goals: list[str]) -> Campaign:
+        """The same world before anything happened, for the goals in another order."""
+        return Campaign(self.chance, list(self.world.catalog.steps.values()), goals, dict(self.init))
 
     def plan(self) -> Plan | None:
         """The plan with whatever init it demands, or None when these goals cannot be started."""
@@ -168,13 +178,13 @@ class Campaign:
     def finish(self) -> None:
         """Let every called step answer well, and time pass, until nothing moves any more."""
         world = self.world
-        delivered: dict[tuple[str, int], None] = {}
+        delivered = 0
         for _ in range(2_000):
             if world.effects:
                 world.perform(world.effects.popleft())
-            elif waiting := [call for call in world.calls if (call.token, call.attempt) not in delivered]:
-                delivered[waiting[0].token, waiting[0].attempt] = None
-                world.deliver(waiting[0], self.good_answer(waiting[0]))
+            elif delivered < len(world.calls):
+                world.deliver(world.calls[delivered], self.good_answer(world.calls[delivered]))
+                delivered += 1
             elif undoing := [call for call in world.undone if self._is_open(call)]:
                 world.deliver_undo(undoing[0], gives())
             elif not self._pass_time():

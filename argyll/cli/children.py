@@ -1,4 +1,4 @@
-"""Child processes of the demo: started, awaited by the line in which they say that they are ready, ended by their pid."""
+"""Child processes of the demo: started, awaited by the line that says they are ready, ended by their pid."""
 
 import asyncio
 import re

@@ -1,4 +1,4 @@
-"""Step files on their way to the engine: checked with the one analysis, findings shown as the compiler shows its own."""
+"""Step files on their way to the engine: checked with the one analysis, findings shown as compilers show theirs."""
 
 import sys
 from collections.abc import Mapping, Sequence

@@ -43,7 +43,7 @@ FLOW_TIMEOUT_S = 60.0
 @click.option("--keep", is_flag=True, help="Leave the engine and the shop running until ^C.")
 @click.option("--port", type=click.IntRange(1, 65_535), metavar="PORT", help="The engine's port. Default: a free one.")
 @click.option("--data-dir", type=click.Path(file_okay=False, path_type=Path), metavar="DIR",
-              help="Keep everything here, also for the next demo. Default: a directory that is removed at the end.")  # fmt: skip
+              help="Keep everything here, for the next demo too. Default: a directory that is removed.")  # fmt: skip
 def demo(keep: bool, port: int | None, data_dir: Path | None) -> None:
     """Show what Argyll does: steps in git become a catalog, a goal becomes a plan, the plan becomes a finished flow.
 

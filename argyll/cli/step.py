@@ -48,7 +48,7 @@ def get_step(connection: Connection, step_id: str, fmt: Format) -> None:
 @engine_options
 @output_option
 def register_step(connection: Connection, file: str, fmt: Format) -> None:
-    """Add the steps of a YAML or JSON FILE (- for standard input). A step that exists with other content is a conflict."""
+    """Add the steps of a YAML or JSON FILE (- for standard input). One that exists with other content is a conflict."""
     _send(connection, file, fmt, updating=False)
 
 
@@ -129,7 +129,7 @@ def _flat(step: JSONObject) -> JSONObject:
 
 step = LazyGroup(
     name="step",
-    help="List, show, register, update and delete single steps. To keep a whole set of files applied, use `argyll sync`.",
+    help="List, show, register, update and delete single steps. For whole sets of files use `argyll sync`.",
     lazy={
         "list": Lazy("argyll.cli.step:list_steps", "List every step."),
         "get": Lazy("argyll.cli.step:get_step", "Show one step."),

@@ -30,7 +30,8 @@ _CODES = {
 
 
 @click.command(epilog=example(
-    "argyll sync --dir steps/ --watch\nargyll sync --git https://example.org/shop.git --ref main --path steps --owner shop"
+    "argyll sync --dir steps/ --watch\n"
+    "argyll sync --git https://example.org/shop.git --ref main --path steps --owner shop"
 ))  # fmt: skip
 @click.option("--dir", "directory", type=click.Path(path_type=Path), help="A directory of step files.")
 @click.option("--git", "repository", metavar="REPO", help="A git repository: a path or a URL.")
@@ -41,7 +42,8 @@ _CODES = {
 )
 @click.option("--watch", is_flag=True, help="Keep going: apply every change as it comes, and retry what fails.")
 @click.option("--interval", "interval_s", type=click.FloatRange(min=0.1),
-              metavar="SECONDS", help="With --watch: how often to look. Default: 5, for a remote repository 30; saved files are seen at once.")  # fmt: skip
+              metavar="SECONDS", help="With --watch: how often to look. Default: 5, for a remote repository 30; "
+              "what is saved in a directory is seen at once.")  # fmt: skip
 @click.option("--dry-run", is_flag=True, help="Say what would change; change nothing.")
 @click.option("--detailed-exitcode", is_flag=True, help="With --dry-run: exit with 2 when there are changes.")
 @click.option("--allow-prune", is_flag=True, help="Allow the removal of a large part of the owner's steps.")

@@ -34,7 +34,7 @@ class StepProgress:
 
     @property
     def word(self) -> str:
-        """The status a reader is told: `retrying` and `compensating` are shown where the engine says active or failed."""
+        """The status a reader is told: `retrying` or `compensating` where the engine says active or failed."""
         if self.status == "active" and self.retrying:
             return "retrying"
         if self.status == "failed" and self.compensating:
@@ -58,7 +58,7 @@ class StepProgress:
 
 @dataclass
 class Progress:
-    """A flow on its way. `apply` takes its events in order; `line` says the last thing that happened in one sentence."""
+    """A flow on its way. `apply` takes its events in order."""
 
     status: str = "active"
     error: str = ""

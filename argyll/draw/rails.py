@@ -130,7 +130,7 @@ def _parents(plan: Plan) -> dict[str, tuple[str, ...]]:
 
 
 def _order(parents: Mapping[str, tuple[str, ...]]) -> list[str]:
-    """Providers before consumers, and a consumer as soon after its last provider as it goes, so that lines stay short."""
+    """Providers before consumers, each consumer as soon after its last provider as can be, for short lines."""
     children: dict[str, list[str]] = {step: [] for step in parents}
     missing = {step: len(providers) for step, providers in parents.items()}
     for step, providers in parents.items():

@@ -47,7 +47,7 @@ class Api(Protocol):
 
 @dataclass(frozen=True)
 class PruneGuard:
-    """When removals need a person: more than `floor` steps and above either limit, or all steps with `allow_empty` off."""
+    """When removals need a person: more than `floor` steps and above either limit, or all steps."""
 
     floor: int = 3
     max_count: int = 50
@@ -143,7 +143,7 @@ class Status:
 
 @dataclass(frozen=True)
 class Pace:
-    """When the loop looks again, in seconds: at the source, at the engine when the source is as before, after a failure."""
+    """When the loop looks again, in seconds: at the source, at the engine too, after a failure."""
 
     interval_s: float = 5.0
     resync_s: float = 60.0

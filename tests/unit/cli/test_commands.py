@@ -178,7 +178,14 @@ def test_health_is_8_when_a_step_is_unhealthy(run: Run, engine: Engine):
     assert result.stdout.splitlines()[-1].split() == ["ship-order", "n1", "unhealthy", "refused"]
 
 
-GOOD = "id: greet\nname: Greet\ntype: sync\nhttp: {endpoint: http://localhost/g}\nattributes:\n  x: {role: optional, default: [1]}\n"
+GOOD = """\
+id: greet
+name: Greet
+type: sync
+http: {endpoint: http://localhost/g}
+attributes:
+  x: {role: optional, default: [1]}
+"""
 
 
 def test_register_checks_first_and_sends_the_api_spelling(run: Run, engine: Engine, tmp_path: Path):

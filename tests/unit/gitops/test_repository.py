@@ -8,6 +8,8 @@ import pytest
 from argyll.gitops import GitFailed, GitMissing, GitSource, NotARepository, SourceError, UnknownRef
 from argyll.gitops.source import MAX_FILE_BYTES
 
+pytestmark = pytest.mark.system
+
 Repository = Any
 
 

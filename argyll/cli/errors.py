@@ -1,4 +1,4 @@
-"""From exceptions of the other rooms to one line on stderr and an exit code. What it does not know is a bug and passes."""
+"""From exceptions of the other rooms to one line on stderr and an exit code. An exception it does not know is a bug."""
 
 import os
 import sys

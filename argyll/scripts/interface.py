@@ -74,7 +74,7 @@ class Limits:
     """
 
     steps: int = DEFAULT_STEPS
-    """Counted deterministically: the same script on the same arguments always uses the same number."""
+    """Counted deterministically: the same script on the same arguments uses the same number (Lua: to within 100)."""
     wall_ms: int = DEFAULT_WALL_MS
     """Checked every few hundred steps, so a script may overrun it by a few milliseconds."""
     depth: int = DEFAULT_DEPTH
@@ -94,7 +94,9 @@ INLINE = Limits(steps=INLINE_STEPS, wall_ms=INLINE_WALL_MS)
 
 
 class Compiled(Protocol):
-    """A compiled script. Pure, re-entrant, usable from any thread; what it returns is plain JSON and belongs to the caller.
+    """A compiled script. Pure, re-entrant, usable from any thread; what it returns is plain JSON.
+
+    Ale and Lua answer fresh values; a jpath answer shares structure with its document, so treat it as immutable.
 
     Arguments are bound by name; names that are declared but absent from `args` are null, others are ignored.
     Every method raises `RunError` when the script fails and `LimitExceeded` when it uses up a limit.

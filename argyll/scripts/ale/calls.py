@@ -28,7 +28,10 @@ def call(run: Run, function: Value, arguments: list[Value]) -> Value:
     """Call any value and wait for the result. Raises `AleError` when it cannot be called so."""
     if type(function) is not Closure:
         return call_value(run, function, arguments)
-    body, frame = bind(run, function, arguments)
+    if function.arity == len(arguments):
+        body, frame = function.body, [run, function.env, *arguments]
+    else:
+        body, frame = bind(run, function, arguments)
     fuel = run.fuel - 1
     run.fuel = fuel if fuel >= 0 else run.refuel(1)
     depth = run.depth - 1

@@ -29,10 +29,14 @@ def inbound(value: JSON) -> Value:
         return value
     if shape is int:
         return float(value) if -EXACT_DOUBLE <= value <= EXACT_DOUBLE else value
+    # Text and doubles, the bulk of most documents, are spared a call.
     if shape is list:
-        return [inbound(item) for item in value]
+        return [item if (type_ := type(item)) is str or type_ is float else inbound(item) for item in value]
     if shape is dict:
-        return {key: inbound(item) for key, item in value.items()}
+        return {
+            key: item if (type_ := type(item)) is str or type_ is float else inbound(item)
+            for key, item in value.items()
+        }
     raise TypeError(f"not a JSON value: {shape.__name__}")
 
 

@@ -39,17 +39,19 @@ def force(run: Run, cell: Lazy) -> bool:
     produce = cell.produce
     if produce is None:
         raise AleError("a lazy sequence depends on itself", "a lazy sequence depends on itself")
-    run.charge(1)
-    run.depth -= 1
-    if run.depth < 0:
+    fuel = run.fuel - 1
+    run.fuel = fuel if fuel >= 0 else run.refuel(1)
+    depth = run.depth - 1
+    if depth < 0:
         run.too_deep()
+    run.depth = depth
     cell.produce = None
     try:
         present = produce(run, cell)
     except AleError as error:
         cell.failure = error
         raise
-    run.depth += 1
+    run.depth = depth + 1
     cell.state = PRESENT if present else ENDED
     return present
 

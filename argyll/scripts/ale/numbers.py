@@ -49,9 +49,11 @@ def _check_bits(bits: int) -> None:
 
 
 def add(a: Value, b: Value) -> Value:
+    ta, tb = type(a), type(b)
+    if ta is float and tb is float:
+        return a + b
     check_number(b)
     check_number(a)
-    ta, tb = type(a), type(b)
     if ta is float or tb is float:
         return to_float(a) + to_float(b)
     if ta is int and tb is int:
@@ -63,9 +65,11 @@ def add(a: Value, b: Value) -> Value:
 
 
 def subtract(a: Value, b: Value) -> Value:
+    ta, tb = type(a), type(b)
+    if ta is float and tb is float:
+        return a - b
     check_number(b)
     check_number(a)
-    ta, tb = type(a), type(b)
     if ta is float or tb is float:
         return to_float(a) - to_float(b)
     if ta is int and tb is int:
@@ -77,9 +81,11 @@ def subtract(a: Value, b: Value) -> Value:
 
 
 def multiply(a: Value, b: Value) -> Value:
+    ta, tb = type(a), type(b)
+    if ta is float and tb is float:
+        return a * b
     check_number(b)
     check_number(a)
-    ta, tb = type(a), type(b)
     if ta is float or tb is float:
         return to_float(a) * to_float(b)
     if ta is int and tb is int:

@@ -10,6 +10,10 @@ from argyll.scripts.interface import DEFAULT_TEXT
 HOOK_EVERY: Final = 1_000
 """Instructions between two looks at the budget."""
 
+HOOK_EVERY_HEAVY: Final = 20
+HEAVY_S: Final = 1e-6
+"""While instructions take longer than this on average, the budget is looked at every `HOOK_EVERY_HEAVY` of them."""
+
 BYTES_PER_INSTRUCTION: Final = 16
 """Library functions that walk data are charged one instruction per this many bytes, or per element."""
 
@@ -18,38 +22,44 @@ MAX_SEARCH: Final = 10_000_000
 
 BOOT: Final = (
     f"""
-local HOOK_EVERY, BYTES, MAX_SEARCH, MAX_TEXT = {HOOK_EVERY}, {BYTES_PER_INSTRUCTION}, {MAX_SEARCH}, {DEFAULT_TEXT}
+local HOOK_EVERY, HOOK_EVERY_HEAVY, HEAVY, BYTES, MAX_SEARCH, MAX_TEXT = {HOOK_EVERY}, {HOOK_EVERY_HEAVY}, {HEAVY_S}, {BYTES_PER_INSTRUCTION}, {MAX_SEARCH}, {DEFAULT_TEXT}
 """
     + r"""
 local sethook, setupvalue, load, cpu = debug.sethook, debug.setupvalue, load, os.clock
 local pcall, error, type, tostring, select = pcall, error, type, tostring, select
 local setmetatable, getmetatable, rawget, rawset, rawlen, pairs = setmetatable, getmetatable, rawget, rawset, rawlen, pairs
-local pack, unpack = table.pack, table.unpack
+local pack, unpack, math_huge = table.pack, table.unpack, math.huge
 
 local budget, used, deadline, clock, looked, dead = 0, 0, 0, nil, 0, nil
+local period, hooked = HOOK_EVERY, 0
 
-local function look()
+local function look(now)
   if dead then error(dead, 0) end
   if used > budget then
     dead = "steps"
-  else
-    local now = cpu()
-    if now - looked >= 0.001 then
-      looked = now
-      if clock() > deadline then dead = "time" end
-    end
+  elseif now - looked >= 0.001 then
+    looked = now
+    if clock() > deadline then dead = "time" end
   end
   if dead then error(dead, 0) end  -- safe_pcall passes it on: nothing of the script runs after this
 end
 
 local function hook()
-  used = used + HOOK_EVERY
-  look()
+  used = used + period
+  local now = cpu()
+  -- An instruction that joins megabytes takes longer than a thousand others: then look more often.
+  local wanted = now - hooked > period * HEAVY and HOOK_EVERY_HEAVY or HOOK_EVERY
+  hooked = now
+  if wanted ~= period then
+    period = wanted
+    sethook(hook, "", period)
+  end
+  look(now)
 end
 
 local function charge(instructions)
   used = used + instructions
-  if used > budget then look() end
+  if instructions > HOOK_EVERY then look(cpu()) end
 end
 
 local function safe_tostring(value)
@@ -194,8 +204,9 @@ end
 
 local function run(chunk, allowed, until_, now, packed, ...)
   setupvalue(chunk, 1, setmetatable({}, environment))
-  budget, used, deadline, clock, looked, dead = allowed, 0, until_, now, cpu(), nil
-  sethook(hook, "", HOOK_EVERY)
+  budget, used, deadline, clock, looked, dead = allowed, 0, until_, now, 0, nil
+  period, hooked = HOOK_EVERY, math_huge
+  sethook(hook, "", period)
   if packed then return finished(pcall(chunk, unpack(packed, 1, packed.n))) end
   return finished(pcall(chunk, ...))
 end

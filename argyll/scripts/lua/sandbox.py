@@ -94,9 +94,14 @@ class Runtime:
 
     def _arguments(self, arguments: list[Any]) -> tuple[list[LuaValue], LuaValue]:
         table_from: Callable[..., LuaValue] = self._lua.table_from
+        given: list[LuaValue] = []
+        long = False
         try:
-            given = [inbound(value, table_from) for value in arguments]
-            if not any(type(value) is str and len(value) > SHORT_TEXT for value in given):
+            for argument in arguments:
+                value = inbound(argument, table_from)
+                given.append(value)
+                long = long or (type(value) is str and len(value) > SHORT_TEXT)
+            if not long:
                 return given, None
             packed = table_from({index: value for index, value in enumerate(given, 1) if value is not None})
             packed["n"] = len(given)

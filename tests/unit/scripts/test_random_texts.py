@@ -66,7 +66,33 @@ def test_random_programs(text, value):
     _only_script_errors("ale", text, {"x": value})
 
 
-pieces = "$ @ .a .. * [0] ['a'] [? ] [1:2] == < ! && || ( ) 1 'a' null length( count( match( value( ,".split()
+pieces = [
+    "$",
+    "@",
+    ".a",
+    "..",
+    "*",
+    "[0]",
+    "['a']",
+    "[?",
+    "]",
+    "[1:2]",
+    "==",
+    "<",
+    "!",
+    "&&",
+    "||",
+    "(",
+    ")",
+    "1",
+    "'a'",
+    "null",
+    "length(",
+    "count(",
+    "match(",
+    "value(",
+    ",",
+]
 queries = st.lists(st.sampled_from([*pieces, " "]), max_size=10).map("".join)
 
 

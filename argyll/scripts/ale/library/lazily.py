@@ -29,6 +29,8 @@ def _pull_or_nothing(run: Run, value: Value) -> Pull:
 )
 def map_(run: Run, arguments: list[Value]) -> Value:
     function, *sequences = arguments
+    if len(sequences) == 1:
+        return comprehend(run, function, sequences[0] if type(sequences[0]) in kinds.SEQUENCES else None)
     pulls = [_pull_or_nothing(run, sequence) for sequence in sequences]
 
     def pull(run: Run) -> Value:

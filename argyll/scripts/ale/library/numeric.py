@@ -18,6 +18,8 @@ constant("*neg-inf*", -math.inf, "Negative infinity.", tier=3)
 
 @builtin("+", "numbers*", "The sum; 0 without arguments.", tier=1)
 def add(items: list[Value]) -> Value:
+    if len(items) == 2:
+        return numbers.add(items[0], items[1])
     result: Value = 0
     for item in items:
         result = numbers.add(result, item)
@@ -26,6 +28,8 @@ def add(items: list[Value]) -> Value:
 
 @builtin("*", "numbers*", "The product; 1 without arguments.", tier=1)
 def multiply(items: list[Value]) -> Value:
+    if len(items) == 2:
+        return numbers.multiply(items[0], items[1])
     result: Value = 1
     for item in items:
         result = numbers.multiply(result, item)

@@ -18,7 +18,7 @@ ifneq ($(shell $(BIN)/python -c 'print("runs")' 2>/dev/null),runs)
 .PHONY: $(RUN) $(DEV)
 endif
 
-.PHONY: help demo test test-fast lint format docs bench clean
+.PHONY: help demo test test-fast lint lint-style lint-types lint-rooms lint-generated format docs bench clean
 
 help: ## List the targets
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | while IFS="$$(printf '\t')" read -r name words; do \
@@ -33,11 +33,19 @@ test: $(DEV) ## Run all tests but the nightly campaigns
 test-fast: $(DEV) ## Run the tests that start no processes and break no disks; under a minute
 	$(PYTEST) -m 'not system and not faults and not nightly'
 
-lint: $(DEV) ## Check style, types, who imports whom, and that generated files are current
+lint: lint-style lint-types lint-rooms lint-generated ## Check style, types, who imports whom, and that generated files are current
+
+lint-style: $(DEV)
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
+
+lint-types: $(DEV)
 	$(BIN)/pyright
+
+lint-rooms: $(DEV)
 	$(BIN)/lint-imports --no-logo
+
+lint-generated: $(DEV)
 	$(BIN)/python -m argyll.analysis.schema --check
 	$(BIN)/python -m argyll.analysis.docs --check
 	$(BIN)/python -m tools.reference --check

@@ -3,6 +3,7 @@
 Reading a file or the environment happens only in `EngineConfig.load`.
 """
 
+import re
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
@@ -39,6 +40,7 @@ class EngineConfig(Struct, frozen=True, kw_only=True):
     node_id: str = "argyll-1"
     api_host: str = "127.0.0.1"
     api_port: int = DEFAULT_PORT
+    """0 takes any free port."""
     webhook_base_url: str = ""
     """Base of the URLs that async steps call back; empty means the API's own address."""
     log_level: str = "info"
@@ -97,6 +99,11 @@ class Setting(Struct, frozen=True):
     accepts: str
     of_work: bool = False
 
+    @property
+    def flag(self) -> str:
+        """How the command line calls it."""
+        return f"--{self.field.removeprefix('api_').replace('_', '-')}"
+
 
 def _integer(low: int, high: int) -> Callable[[str], int]:
     def read(text: str) -> int:
@@ -117,11 +124,14 @@ def _one_of(*choices: str) -> Callable[[str], str]:
     return read
 
 
-def _seconds(text: str) -> float:
-    value = float(text)
-    if not 0 <= value < 1e9:
-        raise ValueError
-    return value
+def _seconds(low: float) -> Callable[[str], float]:
+    def read(text: str) -> float:
+        value = float(text)
+        if not low <= value < 1e9:
+            raise ValueError
+        return value
+
+    return read
 
 
 def _text(text: str) -> str:
@@ -130,18 +140,35 @@ def _text(text: str) -> str:
     return text
 
 
+def _path(text: str) -> Path:
+    return Path(_text(text)).expanduser()
+
+
+def _name(text: str) -> str:
+    if not _NAME.fullmatch(text):
+        raise ValueError
+    return text
+
+
+def _url(text: str) -> str:
+    if not text.startswith(("http://", "https://")):
+        raise ValueError
+    return text.rstrip("/")
+
+
 def _count(field: str, variable: str, low: int, high: int, of_work: bool = False) -> Setting:
     return Setting(field, variable, _integer(low, high), f"a whole number from {low} to {high}", of_work)
 
 
+_NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._-]{0,63}")
 _YEAR_MS, _DAY_MS = 31_536_000_000, 86_400_000
 
 SETTINGS: tuple[Setting, ...] = (
-    Setting("data_dir", "ARGYLL_DATA_DIR", Path, "a directory"),
-    Setting("node_id", "RAFT_NODE_ID", _text, "a name"),
+    Setting("data_dir", "ARGYLL_DATA_DIR", _path, "a directory"),
+    Setting("node_id", "RAFT_NODE_ID", _name, "letters, digits, '.', '_' and '-', at most 64"),
     Setting("api_host", "API_HOST", _text, "a host name or address"),
-    _count("api_port", "API_PORT", 1, 65_535),
-    Setting("webhook_base_url", "WEBHOOK_BASE_URL", lambda text: text.rstrip("/"), "a URL"),
+    _count("api_port", "API_PORT", 0, 65_535),
+    Setting("webhook_base_url", "WEBHOOK_BASE_URL", _url, "a URL that begins with http:// or https://"),
     Setting("log_level", "LOG_LEVEL", _one_of("debug", "info", "warn", "error"), "debug, info, warn or error"),
     _count("step_timeout_ms", "STEP_TIMEOUT", 1, _YEAR_MS),
     Setting("step_client", "STEP_CLIENT", _one_of("plain", "aiohttp"), "plain or aiohttp"),
@@ -150,9 +177,9 @@ SETTINGS: tuple[Setting, ...] = (
     _count("max_concurrent_calls", "MAX_CONCURRENT_CALLS", 1, 1_000_000),
     _count("max_pending_appends", "MAX_PENDING_APPENDS", 1, 10_000_000),
     _count("script_workers", "SCRIPT_WORKERS", 1, 64),
-    Setting("drain_s", "DRAIN_SECONDS", _seconds, "a number of seconds"),
-    Setting("health_period_s", "HEALTH_PERIOD_SECONDS", _seconds, "a number of seconds"),
-    Setting("unhealthy_wait_s", "UNHEALTHY_WAIT_SECONDS", _seconds, "a number of seconds"),
+    Setting("drain_s", "DRAIN_SECONDS", _seconds(0), "a number of seconds, 0 or more"),
+    Setting("health_period_s", "HEALTH_PERIOD_SECONDS", _seconds(0.1), "a number of seconds, 0.1 or more"),
+    Setting("unhealthy_wait_s", "UNHEALTHY_WAIT_SECONDS", _seconds(0), "a number of seconds, 0 or more"),
     Setting("fsync", "FSYNC", _one_of("auto", "thread", "inline"), "auto, thread or inline"),
     _count("max_retries", "RETRY_MAX_RETRIES", 1, 1_000, of_work=True),
     _count("init_backoff_ms", "RETRY_INITIAL_BACKOFF", 1, _DAY_MS, of_work=True),
@@ -165,13 +192,15 @@ def _pick(
     setting: Setting, flags: Mapping[str, JSON], environment: Mapping[str, str], file: Mapping[str, JSON]
 ) -> JSON:
     for origin, given in (
-        (f"--{setting.field.replace('_', '-')}", flags.get(setting.field)),
+        (setting.flag, flags.get(setting.field)),
         (setting.variable, environment.get(setting.variable) or None),
         (f"engine.yaml: {setting.field}", file.get(setting.field)),
     ):
         if given is None:
             continue
         try:
+            if isinstance(given, (dict, list)):
+                raise ValueError
             return setting.read(str(given))
         except ValueError:
             raise ConfigError(f"{origin} is {str(given)!r}; it must be {setting.accepts}") from None

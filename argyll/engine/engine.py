@@ -61,6 +61,7 @@ from argyll.model.views import catalog_view, cluster_view, flow_view
 from argyll.planning import NoGoals, PlanError, Planner, UnknownGoals
 from argyll.scripts import Scripts, configure_process
 from argyll.store import Aggregate, Committed, FlowPage, FlowQuery, LogStatus, Record, Store, StoreOptions
+from argyll.store import Overloaded as StoreOverloaded
 
 log = logging.getLogger(__name__)
 
@@ -194,7 +195,7 @@ class Engine:
         try:
             existing = await self._flows.start(wanted, plan, given, labels=labels)
         except FlowMissingInputs as error:
-            raise MissingInputs(str(error), error.names) from error
+            raise self._missing_inputs(error.names, goals, given) from error
         except FlowGoalsBlocked as error:
             raise MissingInputs(str(error)) from error
         if existing is not None and not _same_start(existing, goals, given):
@@ -318,6 +319,11 @@ class Engine:
         except PlanError as error:
             raise Unplannable(str(error)) from error
 
+    def _missing_inputs(self, names: list[str], goals: Sequence[str], init: Mapping[str, list[JSON]]) -> MissingInputs:
+        """The refusal names what a caller can give: the root inputs, not what steps would make of them (decisions 50)."""
+        roots = self._planner.plan(goals, init, "preview").required or tuple(names)
+        return MissingInputs(f"required inputs not provided: [{', '.join(roots)}]", roots)
+
     def _env(self) -> Env:
         return Env(
             now_us=self._clock.now_us(),
@@ -388,7 +394,10 @@ class Engine:
 
     async def _watch_health(self) -> None:
         while True:
-            await self._health.check(dict(self.catalog.steps))
+            try:
+                await self._health.check(dict(self.catalog.steps))
+            except StoreOverloaded as error:
+                log.warning("what was seen of the steps' health is not recorded yet: %s", error)
             await asyncio.sleep(self.config.health_period_s)
 
     def _spawn(self, work: Any) -> None:

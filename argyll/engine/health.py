@@ -23,6 +23,9 @@ from argyll.scripts import CompileError, Scripts
 from argyll.store import Append, Committed, NewEvent, Store
 
 CLUSTER = ("cluster",)
+MAX_PROBES = 16
+"""Health checks in flight at a time."""
+
 _RANK = {"healthy": 0, "unknown": 1, "unhealthy": 2}
 
 
@@ -68,12 +71,9 @@ class HealthMonitor:
         for step in steps.values():
             if step.type == "script":
                 observed[step.id] = self._compiled(step)
-        probed = [step for step in steps.values() if step.http is not None and step.http.health_check]
-        if probed:
-            # trust_env stays off: a proxy between engine and service would be probed instead of the service.
-            async with aiohttp.ClientSession(headers={"User-Agent": USER_AGENT}) as session:
-                for step in probed:
-                    observed[step.id] = await self._probe(session, step)
+        probed = {step.id: step.http.health_check for step in steps.values() if step.http is not None}
+        answers = await _probe_all({url for url in probed.values() if url})
+        observed |= {step_id: answers[url] for step_id, url in probed.items() if url}
         await self.record(observed)
 
     async def record(self, observed: Mapping[str, Health]) -> None:
@@ -148,7 +148,19 @@ class HealthMonitor:
             return Health("unhealthy", str(error))
         return Health("healthy")
 
-    async def _probe(self, session: aiohttp.ClientSession, step: Step) -> Health:
-        assert step.http is not None
-        error = await probe(session, step.http.health_check, HEALTH_TIMEOUT_S)
-        return Health("unhealthy", error) if error else Health("healthy")
+
+async def _probe_all(urls: set[str]) -> dict[str, Health]:
+    """The health behind each URL, some at a time, so that dead services do not add up their timeouts."""
+    answers: dict[str, Health] = {}
+    waiting = sorted(urls)
+
+    async def work_off(session: aiohttp.ClientSession) -> None:
+        while waiting:
+            url = waiting.pop()
+            error = await probe(session, url, HEALTH_TIMEOUT_S)
+            answers[url] = Health("unhealthy", error) if error else Health("healthy")
+
+    # trust_env stays off: a proxy between engine and service would be probed instead of the service.
+    async with aiohttp.ClientSession(headers={"User-Agent": USER_AGENT}) as session:
+        await asyncio.gather(*(work_off(session) for _ in range(min(MAX_PROBES, len(waiting)))))
+    return answers

@@ -1,21 +1,40 @@
 """Worker processes for scripts that need more than the event loop can spare. Started when first needed."""
 
 import asyncio
+import os
+import signal
+import threading
 from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
-from multiprocessing import get_context
+from multiprocessing import get_context, parent_process
+from multiprocessing.connection import wait
 
 from argyll.engine.evaluator import Answer, Evaluation, evaluate
-from argyll.scripts import DEFAULT_LIMITS, Scripts, configure_process
+from argyll.scripts import DEFAULT_LIMITS, WORKER_RECURSION_LIMIT, Scripts, configure_process
+
+DIED = "the script's worker process died; the script may need too much memory"
 
 _scripts: Scripts | None = None
 
 
-def _evaluate(evaluation: Evaluation) -> Answer:
+def _prepare() -> None:
+    """Once in each worker: it ends with its node, however that ends, and leaves the terminal's ^C to it."""
     global _scripts
-    if _scripts is None:
-        configure_process()
-        _scripts = Scripts()
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    configure_process(WORKER_RECURSION_LIMIT)
+    _scripts = Scripts()
+    node = parent_process()
+    assert node is not None
+
+    def end_with_node(sentinel: int) -> None:
+        wait([sentinel])
+        os._exit(1)
+
+    threading.Thread(target=end_with_node, args=(node.sentinel,), daemon=True).start()
+
+
+def _evaluate(evaluation: Evaluation) -> Answer:
+    assert _scripts is not None
     return evaluate(_scripts, evaluation, DEFAULT_LIMITS)
 
 
@@ -23,26 +42,48 @@ class Workers:
     """Evaluates with full limits outside of this process."""
 
     def __init__(self, processes: int) -> None:
-        self._processes = processes
-        self._pool: ProcessPoolExecutor | None = None
+        self._pool = _Pool(processes)
+        # A broken pool fails every evaluation in it. Those try again here, one at a time, so that only the one that
+        # kills its process pays for it.
+        self._suspects = _Pool(1)
+        self._one_suspect = asyncio.Lock()
 
     async def evaluate(self, evaluation: Evaluation) -> Answer:
         """The answer of one evaluation. A worker that dies (a script can exhaust its memory) fails that script."""
-        loop = asyncio.get_running_loop()
-        if self._pool is None:
-            # Spawned, not forked: a forked child would share this process's log and sockets.
-            self._pool = ProcessPoolExecutor(self._processes, mp_context=get_context("spawn"))
-        pool = self._pool
-        try:
-            return await loop.run_in_executor(pool, _evaluate, evaluation)
-        except BrokenProcessPool:
-            if self._pool is pool:
-                self._pool = None
-            pool.shutdown(wait=False, cancel_futures=True)
-            return Answer(error="the script's worker process died; the script may need too much memory")
+        answer = await self._pool.evaluate(evaluation)
+        if answer is not None:
+            return answer
+        async with self._one_suspect:
+            return await self._suspects.evaluate(evaluation) or Answer(error=DIED)
 
     def close(self) -> None:
         """End the worker processes."""
-        if self._pool is not None:
-            self._pool.shutdown(wait=False, cancel_futures=True)
-            self._pool = None
+        self._pool.close()
+        self._suspects.close()
+
+
+class _Pool:
+    """Processes that are replaced when one of them dies."""
+
+    def __init__(self, processes: int) -> None:
+        self._processes = processes
+        self._executor: ProcessPoolExecutor | None = None
+
+    async def evaluate(self, evaluation: Evaluation) -> Answer | None:
+        """The answer, or None when a process died meanwhile."""
+        if self._executor is None:
+            # Spawned, not forked: a forked child would share this process's log and sockets.
+            self._executor = ProcessPoolExecutor(self._processes, get_context("spawn"), _prepare)
+        executor = self._executor
+        try:
+            return await asyncio.get_running_loop().run_in_executor(executor, _evaluate, evaluation)
+        except BrokenProcessPool:
+            executor.shutdown(wait=False, cancel_futures=True)
+            if self._executor is executor:
+                self._executor = None
+            return None
+
+    def close(self) -> None:
+        if self._executor is not None:
+            self._executor.shutdown(wait=False, cancel_futures=True)
+            self._executor = None

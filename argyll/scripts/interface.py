@@ -32,7 +32,7 @@ MAX_SCRIPT_CHARS = 262_144
 
 
 class ScriptError(Exception):
-    """A script cannot be compiled or run. `line` and `column` are 1-based places in the script text, None when unknown."""
+    """A script cannot be compiled or run. `line` and `column` are 1-based places in its text, None when unknown."""
 
     def __init__(self, message: str, line: int | None = None, column: int | None = None) -> None:
         super().__init__(message, line, column)
@@ -90,7 +90,7 @@ class Limits:
 DEFAULT_LIMITS = Limits()
 
 INLINE = Limits(steps=INLINE_STEPS, wall_ms=INLINE_WALL_MS)
-"""The small budget for running on the event loop; on `LimitExceeded` the caller runs again elsewhere with full limits."""
+"""The small budget for the event loop; on `LimitExceeded` the caller runs again elsewhere with full limits."""
 
 
 class Compiled(Protocol):

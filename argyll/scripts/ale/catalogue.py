@@ -14,7 +14,7 @@ Kind = Literal["function", "constant", "form"]
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """One name. `parameters` reads like `sequence index default?`; `?` is optional, `*` any number, `+` at least one."""
+    """One name. `parameters` reads like `sequence index default?`: `?` optional, `*` any number, `+` at least one."""
 
     name: str
     kind: Kind

@@ -1,4 +1,4 @@
-"""Core language to Python closures. Each closure takes a frame and answers a value, or TAIL for a call still to be made.
+"""Core language to Python closures. Each takes a frame and answers a value, or TAIL for a call still to be made.
 
 Arguments are evaluated right to left, then the operator. Counting happens at lambda calls (fuel and depth) and inside
 built-in loops; everything else is bounded by the size of the script.

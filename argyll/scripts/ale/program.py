@@ -46,7 +46,8 @@ def compile_ale(text: str, names: Sequence[str], clock: Clock) -> "AleProgram":
 
 
 class AleProgram:
-    """Holds no state of any run. `_used` are the parameters the script mentions, in frame order; only they are bound."""
+    """Holds no state of any run. `_used` are the parameters the script mentions, in frame order; only they are
+    bound."""
 
     __slots__ = ("_clock", "_node", "_text", "_used", "names")
 

@@ -80,7 +80,7 @@ def label(expander: Expander, form: Form, scope: Scope) -> core.Core:
 @syntax(
     "lambda",
     "parameters body+",
-    "A procedure. Parameters: `(a b)`, `(a . rest)`, `all`; or clauses `[(a) ...] [(a b) ...]` chosen by argument count.",
+    "A procedure. Parameters: `(a b)`, `(a . rest)`, `all`; or clauses `[(a) ...] [(a b) ...]` chosen by count.",
     tier=1,
     macro=False,
     aliases=("λ",),

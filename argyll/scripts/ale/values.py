@@ -1,7 +1,7 @@
 """The values of Ale and how Python holds them. No evaluation, no conversion from or to JSON.
 
-null is None; booleans, integers, floats and strings are Python's own; a ratio is a `Fraction`; a vector is a `list` that
-nobody changes once it is built; an object is a `dict` whose plain `str` keys MEAN KEYWORDS, so JSON objects need no key
+null is None; booleans, integers, floats and strings are Python's own; a ratio is a `Fraction`; a vector is a `list`
+that nobody changes once it is built; an object is a `dict` whose plain `str` keys MEAN KEYWORDS, so JSON objects need no key
 conversion, and whose other keys are tagged tuples (see `equality.freeze`).
 """
 
@@ -124,7 +124,7 @@ ENDED: Final = 2
 
 
 class Closure:
-    """A lambda with its environment. `arity` is its exact argument count, or -1 when `clauses` must be looked through."""
+    """A lambda with its environment. `arity` is its exact argument count, or -1 when `clauses` must be searched."""
 
     __slots__ = ("arity", "body", "clauses", "env", "name")
 

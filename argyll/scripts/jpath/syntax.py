@@ -1,6 +1,6 @@
 """jpath text to an abstract query, and the static rules of RFC 9535. Evaluates nothing.
 
-Beyond the RFC: any expression is a query (`E` means `$[?E]`), comparisons may chain, any Unicode blank separates tokens.
+Beyond the RFC: any expression is a query (`E` means `$[?E]`), comparisons may chain, any Unicode blank is a blank.
 """
 
 import math

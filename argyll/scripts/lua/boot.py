@@ -1,6 +1,6 @@
 """The Lua side of the sandbox: trusted code that runs once in each new runtime and keeps what scripts must not reach.
 
-Answers `prepare(source)` and `run(chunk, budget, deadline, clock, packed, ...)`. Scripts see only copies of a whitelist.
+Answers `prepare(source)` and `run(chunk, budget, deadline, clock, packed, ...)`. Scripts see copies of a whitelist.
 """
 
 from typing import Final
@@ -22,12 +22,14 @@ MAX_SEARCH: Final = 10_000_000
 
 BOOT: Final = (
     f"""
-local HOOK_EVERY, HOOK_EVERY_HEAVY, HEAVY, BYTES, MAX_SEARCH, MAX_TEXT = {HOOK_EVERY}, {HOOK_EVERY_HEAVY}, {HEAVY_S}, {BYTES_PER_INSTRUCTION}, {MAX_SEARCH}, {DEFAULT_TEXT}
+local HOOK_EVERY, HOOK_EVERY_HEAVY, HEAVY = {HOOK_EVERY}, {HOOK_EVERY_HEAVY}, {HEAVY_S}
+local BYTES, MAX_SEARCH, MAX_TEXT = {BYTES_PER_INSTRUCTION}, {MAX_SEARCH}, {DEFAULT_TEXT}
 """
     + r"""
 local sethook, setupvalue, load, cpu = debug.sethook, debug.setupvalue, load, os.clock
 local pcall, error, type, tostring, select = pcall, error, type, tostring, select
-local setmetatable, getmetatable, rawget, rawset, rawlen, pairs = setmetatable, getmetatable, rawget, rawset, rawlen, pairs
+local setmetatable, getmetatable, pairs = setmetatable, getmetatable, pairs
+local rawget, rawset, rawlen = rawget, rawset, rawlen
 local pack, unpack, math_huge = table.pack, table.unpack, math.huge
 
 local budget, used, deadline, clock, looked, dead = 0, 0, 0, nil, 0, nil
@@ -143,7 +145,8 @@ local tables = {
 local maths = {}
 for name, value in pairs(math) do maths[name] = value end
 maths.log10 = nil
-local function impure() error("math.random is not available: a script must give the same result for the same inputs", 2) end
+local IMPURE = "math.random is not available: a script must give the same result for the same inputs"
+local function impure() error(IMPURE, 2) end
 maths.random, maths.randomseed = impure, impure
 
 local MEMORY = "not enough memory"

@@ -54,8 +54,8 @@ def _plain(value: JSON, nodes: list[int], depth: int) -> JSON:
 def outbound(value: LuaValue, limits: Limits) -> JSON:
     """The JSON of a Lua value.
 
-    A table whose keys are positive integers filling at least half of 1..largest is an array, holes being null; any other
-    table, the empty one included, is an object with its keys as strings, in ascending order. Functions are null.
+    A table whose keys are positive integers filling at least half of 1..largest is an array, holes being null; any
+    other, the empty one included, is an object with its keys as strings, in ascending order. Functions are null.
     Raises `RunError` for NaN and infinities, `LimitExceeded` for cycles and size.
     """
     return _Reader(limits).value(value, 0)

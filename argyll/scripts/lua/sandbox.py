@@ -1,6 +1,7 @@
-"""One sandboxed Lua 5.2 runtime, and a pool of them. A runtime serves one call at a time and keeps nothing between calls.
+"""One sandboxed Lua 5.2 runtime, and a pool of them. A runtime serves one call at a time and keeps nothing of it.
 
-The memory limit is on only while a script runs: Lua aborts the process when an allocation fails outside a protected call.
+The memory limit is on only while a script runs: Lua aborts the process when an allocation fails outside a
+protected call.
 """
 
 from collections.abc import Callable

@@ -30,7 +30,7 @@ from argyll.store.records import (
 
 FORMAT = 1
 BACKLOG_LIMIT = 8_192
-"""Appends that may wait for SQLite; one more and the whole backlog is written at once."""
+"""Appends that may wait for SQLite; beyond it, each entry applied writes as many rows as it brings, and more."""
 _SEQUENCE_BITS = 32
 _NO_COMMAND = b""
 
@@ -137,7 +137,8 @@ class State:
         self._backlog.append(batch)
         self._backlog_rows += len(batch.rows)
         if self._backlog_rows > BACKLOG_LIMIT:
-            self.flush()
+            # At least as much as came in, so that it never grows; not all of it, which would hold the loop up.
+            self.flush(max(self._options.flush_appends, 2 * len(batch.rows)))
         if committed and self.on_applied is not None:
             self.on_applied(committed)
         return outcomes
@@ -187,15 +188,19 @@ class State:
             self.flows.forget_waiting(self._flushed_mark)
         self._evict()
 
-    def checkpoint(self) -> None:
-        """Make everything flushed so far durable in the database file itself. May run in another thread."""
+    def checkpoint(self) -> bool:
+        """Make everything flushed so far durable in the database file itself. May run in another thread.
+
+        False when somebody reading the file held it up: then nothing is promised, and a later one has to do it.
+        """
         if self._path is None:
-            return
+            return True
         db = _connect(self._path)
         try:
-            db.execute("PRAGMA wal_checkpoint(PASSIVE)").fetchone()
+            busy, frames, written = db.execute("PRAGMA wal_checkpoint(PASSIVE)").fetchone()
         finally:
             db.close()
+        return not busy and written == frames
 
     def close(self) -> None:
         """Flush if possible and close the database."""

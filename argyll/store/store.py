@@ -56,7 +56,7 @@ class Store:
         self._listeners: list[Callable[[Committed], None]] = []
         self._flush_timer: asyncio.TimerHandle | None = None
         self._flush_soon = False
-        self._checkpointing: asyncio.Future[None] | None = None
+        self._checkpointing: asyncio.Future[bool] | None = None
         self._closed = False
         state.on_applied = self._on_applied
 
@@ -111,7 +111,7 @@ class Store:
         if lane is None:
             if self._closed:
                 return self._closed_future()
-            lane = self._lanes[aggregate] = _Lane(self._state.next_sequence(aggregate))
+            lane = _Lane(self._state.next_sequence(aggregate))
         if lane.refused is not None or append.expected_sequence != lane.next_sequence:
             return self._refuse(aggregate, lane, Conflict(aggregate, append.expected_sequence, lane.next_sequence))
         command, prepared = prepare(append, lane.last_command)
@@ -123,6 +123,7 @@ class Store:
         future = self._log.propose(command, command_id=command_id, context=prepared)
         if future.done() and isinstance(refusal := future.exception(), StoreError):
             return self._refuse(aggregate, lane, refusal)
+        self._lanes[aggregate] = lane
         lane.next_sequence += prepared.count
         lane.last_command = command_id
         lane.in_flight += 1
@@ -223,6 +224,7 @@ class Store:
     def _refuse(self, aggregate: Aggregate, lane: _Lane, error: StoreError) -> asyncio.Future[int]:
         """Told once the appends in flight are applied, so that a reload sees what a conflict was lost against."""
         future: asyncio.Future[int] = self._loop.create_future()
+        self._lanes[aggregate] = lane
         if lane.refused is None:
             lane.refused = []
             if not lane.in_flight:
@@ -308,7 +310,7 @@ class Store:
             self._checkpointing = self._loop.run_in_executor(None, self._state.checkpoint)
             self._checkpointing.add_done_callback(lambda done: self._checkpointed(applied, done))
 
-    def _checkpointed(self, applied: int, done: asyncio.Future[None]) -> None:
+    def _checkpointed(self, applied: int, done: asyncio.Future[bool]) -> None:
         self._checkpointing = None
         if done.cancelled():
             return
@@ -319,4 +321,5 @@ class Store:
             message = "the checkpoint of state.db failed; the log keeps what it covers and the next one tries again"
             self._loop.call_exception_handler({"message": message, "exception": error})
             return
-        self._log.release(applied)
+        if done.result():
+            self._log.release(applied)

@@ -38,7 +38,7 @@ def test_a_file_that_may_not_grow_stops_the_store_and_loses_nothing(tmp_path: Pa
     arguments = [sys.executable, "-c", CHILD, str(tmp_path), fsync]
     done = subprocess.run(arguments, capture_output=True, text=True, timeout=60, check=True)
     count, _, text = done.stdout.partition(" ")
-    assert "File too large" in text
+    assert "File too large" in text or "state.db failed" in text, "whichever file reached the limit first"
     assert "restart" in text
     acknowledged = int(count)
     assert acknowledged > 10

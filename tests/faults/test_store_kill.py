@@ -114,7 +114,7 @@ def test_no_acknowledged_append_is_lost(tmp_path: Path, fsync: str) -> None:
     seed = random.Random(7)
     acknowledged: dict[int, tuple[int, bool]] = {}
     first = 0
-    for _ in range(ROUNDS):
+    for _ in range(ROUNDS // 2):
         recent = load_until_killed(tmp_path, first, fsync, seed)
         acknowledged |= recent
         first = asyncio.run(check(tmp_path, acknowledged, recent))

@@ -1,6 +1,7 @@
 """The store as the engine sees it: appends, conflicts, histories, listeners, snapshots, limits, reopening."""
 
 import asyncio
+import sqlite3
 from collections.abc import Awaitable, Callable
 from pathlib import Path
 
@@ -239,7 +240,9 @@ async def test_a_wrong_append_is_the_callers_fault(open_any: OpenStore, wrong: A
     store = await open_any()
     with pytest.raises(ValueError, match=text):
         store.append(wrong)
+    assert not store._lanes
     assert await store.append(append(FLOW, 0)) == 1
+    assert not store._lanes
     await store.close()
 
 
@@ -372,6 +375,22 @@ async def test_the_log_is_trimmed_while_running(tmp_path: Path) -> None:
     await store.close()
     store = await Store.open(tmp_path, options=options)
     assert all(store.next_sequence(("flow", f"f{n}")) == written for n in range(20))
+    await store.close()
+
+
+async def test_a_reader_of_the_database_file_only_delays_the_trimming(tmp_path: Path) -> None:
+    store = await Store.open(tmp_path, options=OPTIONS)
+    await store.append(append(FLOW, 0))
+    store.active_flows()
+    other = sqlite3.connect(tmp_path / "state.db", isolation_level=None)
+    other.execute("BEGIN")
+    other.execute("SELECT * FROM appends").fetchall()
+    await store.append(append(FLOW, 1))
+    store.active_flows()
+    assert not store._state.checkpoint()
+    other.execute("COMMIT")
+    assert store._state.checkpoint()
+    other.close()
     await store.close()
 
 

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from hypothesis import settings
 from hypothesis import strategies as st
-from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
+from hypothesis.stateful import RuleBasedStateMachine, invariant, rule, run_state_machine_as_test
 
 from argyll.store import Append, Committed, Conflict, IndexUpdate, NewEvent, Store, StoreOptions
 
@@ -17,9 +17,9 @@ BATCHES = st.lists(st.tuples(st.sampled_from(["started", "ünï"]), st.binary(ma
 
 
 class StoreMachine(RuleBasedStateMachine):
-    def __init__(self) -> None:
+    def __init__(self, quick_directory: str | None) -> None:
         super().__init__()
-        self.directory = Path(tempfile.mkdtemp())
+        self.directory = Path(tempfile.mkdtemp(prefix="argyll-store-", dir=quick_directory))
         self.runner = asyncio.Runner()
         self.histories: dict[tuple[str, ...], list[tuple[int, str, bytes]]] = {}
         self.statuses: dict[str, str] = {}
@@ -122,5 +122,7 @@ class StoreMachine(RuleBasedStateMachine):
         assert len(self.heard) == self.acknowledged
 
 
-StoreMachine.TestCase.settings = settings(max_examples=15, stateful_step_count=20, deadline=None)
-test_the_store_is_a_dict_of_lists = StoreMachine.TestCase
+def test_the_store_is_a_dict_of_lists(quick_directory: str | None) -> None:
+    run_state_machine_as_test(
+        lambda: StoreMachine(quick_directory), settings=settings(max_examples=25, stateful_step_count=25, deadline=None)
+    )

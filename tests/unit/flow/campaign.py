@@ -10,7 +10,7 @@ from __future__ import annotations
 from random import Random
 from typing import Any
 
-from argyll.flow import Advance, Cancel, MissingInputs, ScriptFailed
+from argyll.flow import Advance, Cancel, ScriptFailed
 from argyll.model import events as ev
 from argyll.model import json
 from argyll.model.events import Payload
@@ -83,19 +83,20 @@ SCRIPTS = {
 
 def make_steps(chance: Random) -> list[Step]:
     """An acyclic catalog: a step of level n reads attributes of lower levels and of init, and writes those of its own."""
+    deadlines = chance.choice([(0,), (0, 50, 500)])
     levels = sorted(chance.randrange(LEVELS) for _ in range(chance.randint(1, 9)))
-    return [_make_step(chance, f"s{i}", level) for i, level in enumerate(levels)] + [
+    return [_make_step(chance, f"s{i}", level, deadlines) for i, level in enumerate(levels)] + [
         sync("leaf", {"leaf": output()}, work={"max_attempts": 2, "init_backoff": 100}),
     ]
 
 
-def _make_step(chance: Random, step_id: str, level: int) -> Step:
+def _make_step(chance: Random, step_id: str, level: int, deadlines: tuple[int, ...]) -> Step:
     attributes: dict[str, Any] = {f"x{level}{letter}": output() for letter in "ab" if chance.random() < 0.7}
     sources = [*INIT_NAMES, *(f"x{lower}{letter}" for lower in range(level) for letter in "ab")]
     for name in sources:
         if chance.random() < (0.15 if name in INIT_NAMES else 0.45):
             dimensions = sum(spec.get("for_each", False) for spec in attributes.values())
-            attributes[name] = _make_input(chance, may_iterate=dimensions < (2 if level == 0 else 1))
+            attributes[name] = _make_input(chance, deadlines, may_iterate=dimensions < (2 if level == 0 else 1))
     fields: dict[str, Any] = {
         "work": {"max_attempts": chance.randint(1, 3), "init_backoff": 100, "parallelism": chance.randint(0, 3)}
     }
@@ -114,12 +115,12 @@ def _make_step(chance: Random, step_id: str, level: int) -> Step:
     return sync(step_id, attributes, compensate=chance.choice(["", "http://undo/", "http://undo/"]), **fields)
 
 
-def _make_input(chance: Random, may_iterate: bool) -> dict[str, Any]:
+def _make_input(chance: Random, deadlines: tuple[int, ...], may_iterate: bool) -> dict[str, Any]:
     settings: dict[str, Any] = {"collect": chance.choice(COLLECTS), "for_each": may_iterate and chance.random() < 0.35}
     if chance.random() < 0.5:
         if chance.random() < 0.5:
             settings["default"] = chance.choice([0, [1, 2], None])
-        return optional(deadline=chance.choice([0, 50, 500]), **settings)
+        return optional(deadline=chance.choice(deadlines), **settings)
     if chance.random() < 0.25:
         settings["match"] = chance.choice(["even", "even", "picky"])
     return required(**settings)
@@ -151,8 +152,10 @@ class Campaign:
         """The plan with whatever init it demands, or None when these goals cannot be started."""
         try:
             plan = self.world.plan(self.goals, self.init)
-            self.init |= {name: [2] for name in plan.required}
-            plan = self.world.plan(self.goals, self.init)
+            while missing := [name for name in plan.required if not self.init.get(name)]:
+                # What is supplied may open a gate, and so more may be demanded.
+                self.init |= {name: [2] for name in missing}
+                plan = self.world.plan(self.goals, self.init)
         except PlanError:
             return None
         return None if plan.excluded.blocked.keys() & set(plan.goals) else plan
@@ -162,10 +165,7 @@ class Campaign:
         plan = self.plan()
         if plan is None:
             return False
-        try:
-            self.world.open("f", plan, self.init)
-        except MissingInputs:
-            return False
+        self.world.open("f", plan, self.init)
         self.auditor.audit()
         return True
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from argyll.flow import Succeed, TellParent, waiting_children
+from argyll.flow import Reclaim, Succeed, TellParent, waiting_children
 from tests.unit.flow.harness import (
     SILENT,
     World,
@@ -77,6 +77,23 @@ def test_an_unmapped_output_that_the_child_lacks_is_absent() -> None:
     world = World(subflow("outer", ["inner"], {"other": output()}), sync("inner", {"y": output()}))
     flow = world.start("outer")
     assert (flow.status, flow.values("other")) == ("completed", [])
+
+
+def test_an_output_that_is_only_converted_may_be_absent_from_the_child() -> None:
+    converted = output(mapping={"script": {"language": "jpath", "script": "add-up"}})
+    world = World(
+        subflow("outer", ["inner"], {"total": converted}),
+        sync("inner", {"y": output()}),
+        scripts={"add-up": lambda raw: sum(raw.values())},
+        answers={"inner": gives(y=2)},
+    )
+    assert world.start("outer").values("total") == [2]
+
+
+def test_items_with_children_are_never_reclaimed() -> None:
+    """Their owner is the child flow, not a node."""
+    flow = shop(inner=SILENT).start("outer", {"x": 1})
+    assert flow.do(Reclaim(lambda node, token: True)) == []
 
 
 def test_the_first_value_of_a_childs_attribute_is_its_output() -> None:

@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 from argyll.model import json
 from tests.unit.flow.campaign import Campaign
 
-QUICK = settings(max_examples=150, deadline=None, suppress_health_check=list(HealthCheck))
+QUICK = settings(max_examples=250, deadline=None, suppress_health_check=list(HealthCheck))
 LONG = settings(max_examples=5_000, deadline=None, suppress_health_check=list(HealthCheck))
 
 chances = st.randoms(use_true_random=False) | st.integers(0, 2**64).map(Random)

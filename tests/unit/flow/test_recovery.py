@@ -97,8 +97,10 @@ def test_undoing_is_resumed() -> None:
         fan(compensate="http://undo/"), answers={"fan": [gives(r=1), fails()]}, undo={"fan": [SILENT, UNDONE]}
     )
     flow = world.start("fan", {"item": [[1, 2]]})
-    assert flow.items("fan")[0].status == "compensating"
+    assert (flow.items("fan")[0].status, flow.items("fan")[0].node_id) == ("compensating", "n1")
+    world.node_id = "n2"
     world.crash()
+    assert flow.items("fan")[0].node_id == "n2"
     assert (flow.items("fan")[0].status, len(world.undone), flow.ended) == ("compensated", 2, True)
 
 

@@ -173,6 +173,7 @@ def test_an_item_waiting_for_its_retry_takes_a_late_answer(good: bool) -> None:
     flow = world.start("s")
     flow.succeed("s", r=1) if good else flow.fail("s")
     assert (flow.status, flow.ended, flow.wake_at) == ("completed" if good else "failed", True, NEVER)
+    assert flow.items("s")[0].next_retry_at == 0
     world.wait_for_all()
     assert len(world.calls) == 1
 
@@ -183,6 +184,7 @@ def test_the_report_of_an_earlier_attempt_changes_nothing() -> None:
     flow = world.start("s")
     world.wait(1_000)
     token = flow.open_token("s")
+    assert flow.item("s", token)[1].completed_at == 0, "it runs again"
     assert flow.do(NotCompleted("s", token, "late", attempt=1)) == []
     assert flow.item("s", token)[1].status == "active"
 

@@ -201,6 +201,34 @@ def test_a_losing_provider_is_skipped() -> None:
     assert flow.ended
 
 
+HELD = [link("hold", makes="h"), link("late", "h", "x")]
+
+
+def test_a_provider_is_skipped_as_soon_as_its_reader_has_gone_on_without_it() -> None:
+    """execution.md 8.7"""
+    world = World(
+        *HELD, sync("g", {"x": optional()}), link("other", makes="o"), answers={"hold": SILENT, "other": SILENT}
+    )
+    flow = world.start("g other")
+    assert (flow.status, flow.step("g").status, flow.step("late").status) == ("active", "completed", "skipped")
+
+
+def test_a_provider_is_skipped_as_soon_as_its_reader_has_a_value() -> None:
+    """execution.md 5.8: although the reader still waits for something else"""
+    world = World(*HELD, link("p", makes="x"), link("other", makes="o"), link("g", "x o"), answers={"p": gives(x=1)})
+    world.answers |= {"hold": SILENT, "other": SILENT}
+    flow = world.start("g")
+    assert (flow.step("g").status, flow.step("late").status) == ("pending", "skipped")
+
+
+def test_a_provider_is_skipped_as_soon_as_its_reader_is_lost() -> None:
+    """execution.md 8.7"""
+    steps = [*HELD, link("q", makes="y"), link("c", "x y", "z"), sync("g", {"z": optional(), "o": required()})]
+    world = World(*steps, link("other", makes="o"), answers={"hold": SILENT, "other": SILENT, "q": fails()})
+    flow = world.start("g")
+    assert (flow.status, flow.step("c").status, flow.step("late").status) == ("active", "failed", "skipped")
+
+
 def test_a_provider_that_nobody_can_use_any_more_is_skipped_even_when_the_flow_fails() -> None:
     """execution.md 13.2/40"""
     steps = [

@@ -125,6 +125,14 @@ def test_an_item_closed_while_it_waited_for_a_retry_takes_its_late_answer() -> N
     assert flow.ended
 
 
+def test_an_item_that_was_never_called_takes_no_answer_after_it_was_closed() -> None:
+    """decisions 23"""
+    flow = fan_world(fan(2, compensate="")).start("fan", {"item": [[0, 1, 2]]})
+    flow.fail("fan", flow.tokens("fan")[0])
+    assert flow.do(Succeed("fan", flow.tokens("fan")[2], {"r": 1})) == []
+    assert statuses(flow) == ["failed", "active", "cancelled"]
+
+
 def test_nothing_is_appended_after_deactivation() -> None:
     flow = fan_world(fan(1, compensate="")).start("fan", {"item": [[0, 1]]})
     flow.fail("fan", flow.tokens("fan")[0])

@@ -18,7 +18,7 @@ ifneq ($(shell $(BIN)/python -c 'print("runs")' 2>/dev/null),runs)
 .PHONY: $(RUN) $(DEV)
 endif
 
-.PHONY: help demo test test-fast lint lint-style lint-types lint-rooms lint-generated format docs bench clean
+.PHONY: help demo test test-fast nightly lint lint-style lint-types lint-rooms lint-generated format docs bench clean
 
 help: ## List the targets
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | while IFS="$$(printf '\t')" read -r name words; do \
@@ -32,6 +32,9 @@ test: $(DEV) ## Run all tests but the nightly campaigns
 
 test-fast: $(DEV) ## Run the tests that start no processes and break no disks; under a minute
 	$(PYTEST) -m 'not system and not faults and not nightly'
+
+nightly: $(DEV) ## Run the long campaigns, however long they take
+	$(PYTEST) -m nightly --timeout 0 --hypothesis-profile nightly
 
 lint: lint-style lint-types lint-rooms lint-generated ## Check style, types, who imports whom, and that generated files are current
 

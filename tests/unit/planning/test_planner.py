@@ -188,6 +188,12 @@ def test_a_preview_walks_up_to_the_root_inputs(mode: str, included: list[str], d
     assert (list(result.steps), result.required) == (included, demanded)
 
 
+def test_a_preview_uses_the_providers_that_can_run_when_there_are_any() -> None:
+    """execution.md 3.2.4"""
+    result = plan([makes("free", "x"), makes("by-id", "x", needs="id"), reads("c", "x")], "c", mode="preview")
+    assert (list(result.steps), result.required) == (["c", "free"], ())
+
+
 def test_a_preview_does_not_walk_through_what_init_blocks() -> None:
     blocked = sync("p", {"veto": required(collect="none"), "lack": required(), "x": output()})
     result = plan([blocked, reads("c", "x")], "c", {"veto": 1}, mode="preview")
@@ -267,6 +273,12 @@ def test_a_goal_that_cannot_run_yet_is_still_planned() -> None:
     """decisions 16: goals are part of the plan unless satisfied or blocked"""
     result = plan([makes("p1", "x"), makes("p2", "x", needs="id"), reads("c", "x")], "c p2")
     assert (list(result.steps), result.required) == (["c", "p1", "p2"], ("id",))
+
+
+def test_a_goal_that_cannot_run_yet_still_counts_as_a_provider() -> None:
+    """decisions 16: what it lacks is demanded, not what it will give"""
+    result = plan([makes("p", "x", needs="id"), reads("c", "x")], "c p")
+    assert (list(result.steps), result.required) == (["c", "p"], ("id",))
 
 
 def test_a_satisfied_goal_that_another_goal_needs_runs() -> None:
@@ -358,6 +370,12 @@ def test_a_constant_of_a_flow_step_is_known_to_its_child() -> None:
 
 def test_an_optional_input_without_default_is_not_promised_to_the_child() -> None:
     parent = subflow("outer", ["inner"], {"x": optional()})
+    child = plan([parent, makes("p", "x"), reads("inner", "x")], "outer").children["outer"]
+    assert list(child.steps) == ["inner", "p"]
+
+
+def test_an_input_that_is_to_be_absent_is_not_promised_to_the_child() -> None:
+    parent = subflow("outer", ["inner"], {"x": required(collect="none")})
     child = plan([parent, makes("p", "x"), reads("inner", "x")], "outer").children["outer"]
     assert list(child.steps) == ["inner", "p"]
 

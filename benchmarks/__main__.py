@@ -51,7 +51,7 @@ FLOOR_VARIANTS: Final = {
 # The engine as it comes, and with the general step client, beside the floor that has the same.
 ENGINE_VARIANTS: Final = {
     ENGINE: ({}, frozenset(WORKLOADS)),
-    ENGINE_AIOHTTP_STEP: ({"STEP_CLIENT": "aiohttp"}, frozenset({"w2", "w4"})),
+    ENGINE_AIOHTTP_STEP: ({"ARGYLL_STEP_CLIENT": "aiohttp"}, frozenset({"w2", "w4"})),
 }
 
 

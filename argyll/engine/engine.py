@@ -108,7 +108,7 @@ class Engine:
         self._listeners: list[Listener] = []
         self._background: set[asyncio.Task[None]] = set()
         self._closing = False
-        self.ready = False
+        self._recovered = False
         store.listen(self._on_committed)
 
     @classmethod
@@ -129,7 +129,7 @@ class Engine:
         """Stop: let calls in flight end for `drain_s`, then flush and release everything."""
         if self._closing:
             return
-        self._closing, self.ready = True, False
+        self._closing = True
         self._timers.close()
         for task in list(self._background):
             task.cancel()
@@ -273,6 +273,11 @@ class Engine:
         return stop
 
     @property
+    def ready(self) -> bool:
+        """Whether the node serves: it has taken up what was running, and its disk takes writes."""
+        return self._recovered and not self._closing and self._store.status().failure is None
+
+    @property
     def raft_state(self) -> str:
         """This node's role: leader, follower, candidate or unknown."""
         return self._store.status().role
@@ -377,7 +382,7 @@ class Engine:
             await asyncio.gather(
                 *(self._take_up(flow_id, command) for flow_id in flows[first : first + RECOVERY_SLICE])
             )
-        self.ready = True
+        self._recovered = True
 
     async def _take_up(self, flow_id: str, command: Reclaim) -> None:
         try:

@@ -126,7 +126,7 @@ WORK = shape(
     Field(
         "parallelism",
         "integer",
-        "Work items of a `for_each` step that run at the same time; 0 is no limit.",
+        "Work items of a `for_each` step that run at the same time; 0 is one after the other.",
         minimum=0,
         default=0,
     ),

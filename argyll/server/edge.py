@@ -13,6 +13,7 @@ from urllib.parse import quote
 from aiohttp.web import BaseRequest, StreamResponse
 
 from argyll.engine.errors import EngineError
+from argyll.engine.errors import Unavailable as NotServing
 from argyll.server.answers import Answer, Header, empty_answer
 from argyll.server.catalog_routes import CatalogRoutes
 from argyll.server.flow_routes import FlowRoutes
@@ -22,6 +23,7 @@ from argyll.server.problems import MethodNotAllowed, NotFound, Problem, Unexpect
 from argyll.server.router import Router
 from argyll.server.socket_routes import SocketRoutes
 from argyll.server.webhook_routes import WebhookRoutes
+from argyll.store import StoreClosed, StoreFailed
 
 if TYPE_CHECKING:
     from argyll.engine import Engine
@@ -29,6 +31,9 @@ if TYPE_CHECKING:
     from argyll.server.hub import Hub
 
 logger = logging.getLogger(__name__)
+
+NOT_SERVING_RETRY_S = 5.0
+"""When a client may ask a node again whose disk has failed; a person has to act first."""
 
 Handler: TypeAlias = Callable[[BaseRequest, tuple[str, ...]], Awaitable[StreamResponse]]
 
@@ -95,6 +100,8 @@ class Edge:
             answer = await (found[0](request, found[1]) if found is not None else self._astray(request, path))
         except (Problem, EngineError) as error:
             answer = problem_answer(error, path)
+        except (StoreFailed, StoreClosed) as error:
+            answer = problem_answer(NotServing(str(error), retry_after_s=NOT_SERVING_RETRY_S), path)
         except Exception as error:
             if isinstance(error, ConnectionError) and (request.transport is None or request.transport.is_closing()):
                 raise

@@ -8,16 +8,15 @@ import asyncio
 import os
 import time
 from collections import deque
-from collections.abc import Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from functools import partial
 from pathlib import Path
-from struct import Struct
 from typing import Literal, NamedTuple
 
 import msgspec
 
 from argyll.store.applied import AppliedIndex
+from argyll.store.commands import decode_commands, encode_commands
 from argyll.store.errors import NoOtherNode, Overloaded, StoreClosed, StoreError, StoreFailed, UnreadableEntry
 from argyll.store.log import Command, LogStatus, StateMachine
 from argyll.store.records import COMMAND_ID_BYTES, StoreOptions
@@ -35,8 +34,6 @@ SLOW_SYNC_WINDOW = 1_000
 """With `fsync: auto`, a disk that is slow this often in so many syncs is waited for in the thread from then on."""
 _PROBES = 8
 _TERM = 1
-_COUNT = Struct("<I")
-_COMMAND = Struct("<I16s")
 
 
 class _Proposal(NamedTuple):
@@ -49,28 +46,6 @@ class _Batch(msgspec.Struct):
 
     index: int
     proposals: list[_Proposal]
-
-
-def encode_commands(commands: Sequence[Command]) -> bytes:
-    """Commands as one entry's payload."""
-    parts = [_COUNT.pack(len(commands))]
-    pack = _COMMAND.pack
-    for command in commands:
-        parts += (pack(len(command.body), command.id), command.body)
-    return b"".join(parts)
-
-
-def decode_commands(payload: bytes) -> list[Command]:
-    """The commands of one entry's payload; their contexts died with the process that proposed them."""
-    (count,) = _COUNT.unpack_from(payload)
-    commands: list[Command] = []
-    offset = _COUNT.size
-    for _ in range(count):
-        size, command_id = _COMMAND.unpack_from(payload, offset)
-        start = offset + _COMMAND.size
-        offset = start + size
-        commands.append(Command(command_id, payload[start:offset], None))
-    return commands
 
 
 def _probe_worst_us(directory: Path) -> int:

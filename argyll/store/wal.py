@@ -9,7 +9,6 @@ import os
 import zlib
 from collections.abc import Callable, Iterator
 from concurrent.futures import Executor, Future
-from contextlib import suppress
 from pathlib import Path
 from struct import Struct
 from typing import NamedTuple
@@ -74,6 +73,56 @@ def sync_directory(directory: Path) -> None:
         os.close(descriptor)
 
 
+class Files:
+    """What the log does to a file system: the one place to put another one under it."""
+
+    def list(self, directory: Path) -> list[Path]:
+        """The segment files of the directory, oldest first."""
+        return sorted(directory.glob("*.wal"))
+
+    def read(self, path: Path) -> bytes:
+        return path.read_bytes()
+
+    def open(self, path: Path) -> int:
+        """A descriptor to read and write an existing file."""
+        return os.open(path, os.O_RDWR)
+
+    def create(self, path: Path) -> int:
+        """A descriptor to write the file, emptied or new."""
+        return os.open(path, os.O_RDWR | os.O_CREAT | os.O_TRUNC, 0o600)
+
+    def size(self, descriptor: int) -> int:
+        return os.fstat(descriptor).st_size
+
+    def write(self, descriptor: int, data: bytes, offset: int) -> None:
+        """Write everything. Raises OSError, possibly after a part."""
+        _write_all(descriptor, data, offset)
+
+    def sync(self, descriptor: int) -> None:
+        """Make the file's data durable."""
+        sync_data(descriptor)
+
+    def sync_whole(self, descriptor: int) -> None:
+        """Make the file's data and its length durable."""
+        os.fsync(descriptor)
+
+    def sync_directory(self, directory: Path) -> None:
+        sync_directory(directory)
+
+    def rename(self, old: Path, new: Path) -> None:
+        old.rename(new)
+
+    def remove(self, path: Path) -> None:
+        """Remove the file if it is there."""
+        path.unlink(missing_ok=True)
+
+    def close(self, descriptor: int) -> None:
+        os.close(descriptor)
+
+
+FILES = Files()
+
+
 class _Found(NamedTuple):
     entry: Entry
     durable_index: int
@@ -108,13 +157,13 @@ class SegmentContents(NamedTuple):
     """The last records: whole, but not known to be on stable storage. They end at `end`."""
 
 
-def read_segment(segment: SegmentFile, *, last: bool) -> SegmentContents:
+def read_segment(segment: SegmentFile, *, last: bool, files: Files = FILES) -> SegmentContents:
     """Read and check a whole segment.
 
     Raises `DamagedLog` for everything that a write interrupted by a crash does not explain: only the last segment can
     end in one, and only behind the last entry that was known durable.
     """
-    data = segment.path.read_bytes()
+    data = files.read(segment.path)
     _check_header(segment, data)
     found_records: list[_Found] = []
     offset = SEGMENT_HEADER_BYTES
@@ -159,8 +208,9 @@ def _was_durable(data: bytes, offset: int, index: int) -> bool:
 class Wal:
     """The log's files. Entries are dense and begin at 1; `append` returns when they are durable."""
 
-    def __init__(self, directory: Path, *, segment_bytes: int, helper: Executor) -> None:
+    def __init__(self, directory: Path, *, segment_bytes: int, helper: Executor, files: Files = FILES) -> None:
         self.directory = directory
+        self._files = files
         self._segment_bytes = max(segment_bytes, SEGMENT_HEADER_BYTES + RECORD_HEADER_BYTES)
         self._helper = helper
         self._segments: list[SegmentFile] = []
@@ -187,14 +237,16 @@ class Wal:
         """Disk space taken by the segments, about."""
         return max(0, len(self._segments) - 1) * self._segment_bytes + self._capacity
 
-    def open(self, replay: Callable[[Entry], None], *, after: int) -> None:
+    def open(self, replay: Callable[[Entry], None], *, after: int | None) -> None:
         """Check every segment, give the entries behind index `after` to `replay`, make ready to append.
 
-        Raises `DamagedLog`; nothing is changed then.
+        With None, the entries kept are given from the first on, whichever that is. Raises `DamagedLog`; nothing is
+        changed then.
         """
-        with suppress(FileNotFoundError):
-            self._spare_path.unlink()
-        self._segments = self._list_segments()
+        self._files.remove(self._spare_path)
+        self._segments = [SegmentFile(path, int(path.stem)) for path in self._files.list(self.directory)]
+        if after is None:
+            after = self._segments[0].first_index - 1 if self._segments else 0
         if not self._segments:
             self._check_reaches(after)
             self._start_segment(first_index=1, size=self._segment_bytes)
@@ -202,7 +254,7 @@ class Wal:
         self._check_joins(after)
         for position, segment in enumerate(self._segments):
             last = position == len(self._segments) - 1
-            contents = read_segment(segment, last=last)
+            contents = read_segment(segment, last=last, files=self._files)
             self.last_index = segment.first_index + len(contents.entries) - 1
             if not last and self.last_index + 1 != self._segments[position + 1].first_index:
                 raise DamagedLog(segment.path, contents.end, f"entries behind {self.last_index} are missing")
@@ -218,8 +270,8 @@ class Wal:
         if self._offset + len(records) > self._capacity:
             size = max(self._segment_bytes, SEGMENT_HEADER_BYTES + len(records))
             self._start_segment(first_index=first_index, size=size)
-        _write_all(self._descriptor, records, self._offset)
-        sync_data(self._descriptor)
+        self._files.write(self._descriptor, records, self._offset)
+        self._files.sync(self._descriptor)
         self._offset += len(records)
         self.last_index = last_index
         if self._spare is None and self._offset * 2 > self._capacity:
@@ -236,15 +288,12 @@ class Wal:
             self._spare.exception()
             self._spare = None
         if self._descriptor >= 0:
-            os.close(self._descriptor)
+            self._files.close(self._descriptor)
             self._descriptor = -1
 
     @property
     def _spare_path(self) -> Path:
         return self.directory / "spare.tmp"
-
-    def _list_segments(self) -> list[SegmentFile]:
-        return [SegmentFile(path, int(path.stem)) for path in sorted(self.directory.glob("*.wal"))]
 
     def _check_joins(self, after: int) -> None:
         first = self._segments[0]
@@ -259,32 +308,33 @@ class Wal:
             raise DamagedLog(path, self._offset, found)
 
     def _reopen_last(self, contents: SegmentContents) -> None:
-        self._descriptor = os.open(self._segments[-1].path, os.O_RDWR)
+        files = self._files
+        self._descriptor = files.open(self._segments[-1].path)
         self._offset = contents.end
         self.cut_bytes = contents.torn
         # What was read may be in the page cache only, after a kill or even after a failed sync that dropped the dirty
         # mark: writing it again is the one way to know it on the disk before anybody builds on it.
-        _write_all(self._descriptor, contents.unsure, contents.end - len(contents.unsure))
+        files.write(self._descriptor, contents.unsure, contents.end - len(contents.unsure))
         # Left there, the remains of a torn write could later line up with a new record and pass for an entry.
-        _write_zeros(self._descriptor, contents.end, contents.torn)
-        sync_data(self._descriptor)
-        self._capacity = max(os.fstat(self._descriptor).st_size, contents.end)
+        self._write_zeros(self._descriptor, contents.end, contents.torn)
+        files.sync(self._descriptor)
+        self._capacity = max(files.size(self._descriptor), contents.end)
 
     def _start_segment(self, *, first_index: int, size: int) -> None:
         self._take_spare(size)
         path = self.directory / f"{first_index:020d}.wal"
-        descriptor = os.open(self._spare_path, os.O_RDWR)
+        descriptor = self._files.open(self._spare_path)
         try:
             header = _SEGMENT.pack(_SEGMENT_MAGIC, VERSION, 0, first_index)
-            _write_all(descriptor, header + _CRC.pack(zlib.crc32(header)), 0)
-            sync_data(descriptor)
-            self._spare_path.rename(path)
-            sync_directory(self.directory)
+            self._files.write(descriptor, header + _CRC.pack(zlib.crc32(header)), 0)
+            self._files.sync(descriptor)
+            self._files.rename(self._spare_path, path)
+            self._files.sync_directory(self.directory)
         except OSError:
-            os.close(descriptor)
+            self._files.close(descriptor)
             raise
         if self._descriptor >= 0:
-            os.close(self._descriptor)
+            self._files.close(self._descriptor)
         self._descriptor = descriptor
         self._offset = SEGMENT_HEADER_BYTES
         self._capacity = size
@@ -298,28 +348,27 @@ class Wal:
             self._prepare_spare(size)
 
     def _prepare_spare(self, size: int) -> None:
-        descriptor = os.open(self._spare_path, os.O_RDWR | os.O_CREAT | os.O_TRUNC, 0o600)
+        descriptor = self._files.create(self._spare_path)
         try:
             for offset in range(0, size, len(_ZERO_CHUNK)):
                 if self._stopped:
                     return
                 # Synced chunk by chunk: one sync of the whole file would hold up every commit behind it.
-                _write_zeros(descriptor, offset, min(len(_ZERO_CHUNK), size - offset))
-                sync_data(descriptor)
-            os.fsync(descriptor)
+                self._write_zeros(descriptor, offset, min(len(_ZERO_CHUNK), size - offset))
+                self._files.sync(descriptor)
+            self._files.sync_whole(descriptor)
         finally:
-            os.close(descriptor)
+            self._files.close(descriptor)
+
+    def _write_zeros(self, descriptor: int, offset: int, size: int) -> None:
+        for chunk in _chunks(size):
+            self._files.write(descriptor, _ZERO_CHUNK[:chunk], offset)
+            offset += chunk
 
     def _drop_released(self) -> None:
         while len(self._segments) > KEPT_SEGMENTS and self._segments[1].first_index <= self._released + 1:
             # Oldest first, so that a crash in between leaves no hole.
-            self._segments.pop(0).path.unlink()
-
-
-def _write_zeros(descriptor: int, offset: int, size: int) -> None:
-    for chunk in _chunks(size):
-        _write_all(descriptor, _ZERO_CHUNK[:chunk], offset)
-        offset += chunk
+            self._files.remove(self._segments.pop(0).path)
 
 
 def _chunks(size: int) -> Iterator[int]:

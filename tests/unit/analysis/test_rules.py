@@ -243,3 +243,20 @@ def test_lint_alone_leaves_the_step_usable(scripts: Scripts):
     assert step is not None
     assert codes(findings) == ["ARG109", "ARG107"]
     assert not any(each.rejects for each in findings)
+
+
+@pytest.mark.parametrize(
+    ("native", "declared", "written", "hint"),
+    [
+        (True, "number", "5", "write 5 without quotes"),
+        (True, "number", "five", "change the value or the type"),
+        (True, "string", 5, 'quote it: "5"'),
+        (True, "object", [1], "change the value or the type"),
+        (False, "string", "5", 'write JSON text with quotes: "\\"5\\""'),
+    ],
+)
+def test_a_value_of_the_wrong_type_says_how_to_write_it(
+    check: Any, native: bool, declared: str, written: Any, hint: str
+):
+    spec = {"role": "optional", "type": declared, "optional": {"default": written}}
+    assert [each.hint for each in check(native=native, attributes={"x": spec, "y": OUT})] == [hint]

@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 
 from argyll.analysis import check_step
-from argyll.analysis.structure import check_structure
+from argyll.analysis.structure import check_structure, describe
 from argyll.model.step import Step
 from argyll.scripts import Scripts
 
@@ -189,3 +189,25 @@ def test_both_spellings_are_one_step(scripts: Scripts):
     )
     assert flat is not None
     assert flat == nested == mixed
+
+
+@pytest.mark.parametrize(
+    ("value", "words"),
+    [
+        (None, "null"),
+        (True, "the boolean `true`"),
+        (5, "the number 5"),
+        ("x", 'the text "x"'),
+        ("x" * 41, "text"),
+        ([], "a list"),
+        ({}, "a mapping"),
+    ],
+)
+def test_messages_say_what_was_found(value: Any, words: str):
+    assert describe(value) == words
+
+
+def test_a_quoted_boolean_is_unquoted():
+    assert [each.hint for each in check_structure(step(memoizable="true"), native=True)] == [
+        "write `true` or `false` without quotes"
+    ]

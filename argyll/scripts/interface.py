@@ -22,10 +22,12 @@ DEFAULT_WALL_MS = 250
 DEFAULT_DEPTH = 10_500
 DEFAULT_SIZE = 100_000
 DEFAULT_TEXT = 1_048_576
+DEFAULT_OUTPUT = 4_194_304
 DEFAULT_MEMORY = 16 * 1024 * 1024
 
 INLINE_STEPS = 20_000
-INLINE_WALL_MS = 5
+INLINE_WALL_MS = 4
+INLINE_MEMORY = 1024 * 1024
 
 MAX_SCRIPT_CHARS = 262_144
 """Longest script text that is compiled."""
@@ -83,13 +85,15 @@ class Limits:
     """Elements of one collection."""
     text: int = DEFAULT_TEXT
     """Characters of one string."""
+    output: int = DEFAULT_OUTPUT
+    """Characters of one result: of all its strings and names together, each as often as it occurs."""
     memory: int = DEFAULT_MEMORY
     """Bytes a Lua script may allocate beyond its inputs."""
 
 
 DEFAULT_LIMITS = Limits()
 
-INLINE = Limits(steps=INLINE_STEPS, wall_ms=INLINE_WALL_MS)
+INLINE = Limits(steps=INLINE_STEPS, wall_ms=INLINE_WALL_MS, memory=INLINE_MEMORY)
 """The small budget for the event loop; on `LimitExceeded` the caller runs again elsewhere with full limits."""
 
 

@@ -1,39 +1,47 @@
 """The Lua side of the sandbox: trusted code that runs once in each new runtime and keeps what scripts must not reach.
 
-Answers `prepare(source)` and `run(chunk, budget, deadline, clock, packed, ...)`. Scripts see copies of a whitelist.
+Answers `prepare(source)` and `run(chunk, budget, deadline, clock, heavy_kilobytes, packed, ...)`. Scripts see copies of a whitelist.
 """
 
 from typing import Final
 
 from argyll.scripts.interface import DEFAULT_TEXT
 
-HOOK_EVERY: Final = 1_000
-"""Instructions between two looks at the budget."""
+HOOK_EVERY: Final = 100
+"""Instructions between two counts."""
 
-HOOK_EVERY_HEAVY: Final = 20
-HEAVY_S: Final = 1e-6
-"""While instructions take longer than this on average, the budget is looked at every `HOOK_EVERY_HEAVY` of them."""
+HOOKS_PER_LOOK: Final = 10
+"""Counts between two looks at the clock."""
+
+HOOK_EVERY_HEAVY: Final = 10
+HEAVY_BYTES: Final = 256 * 1024
+"""One instruction can join or compare all the text there is. A run that holds more than this is counted every
+`HOOK_EVERY_HEAVY` instructions, with a look at the clock each time."""
 
 BYTES_PER_INSTRUCTION: Final = 16
 """Library functions that walk data are charged one instruction per this many bytes, or per element."""
+
+SORT_INSTRUCTIONS: Final = 16
+"""What `table.sort` is charged for each element."""
 
 MAX_SEARCH: Final = 10_000_000
 """Largest product of subject and needle lengths of `string.find`: a plain search is quadratic at worst."""
 
 BOOT: Final = (
     f"""
-local HOOK_EVERY, HOOK_EVERY_HEAVY, HEAVY = {HOOK_EVERY}, {HOOK_EVERY_HEAVY}, {HEAVY_S}
-local BYTES, MAX_SEARCH, MAX_TEXT = {BYTES_PER_INSTRUCTION}, {MAX_SEARCH}, {DEFAULT_TEXT}
+local HOOK_EVERY, HOOK_EVERY_HEAVY, HOOKS_PER_LOOK = {HOOK_EVERY}, {HOOK_EVERY_HEAVY}, {HOOKS_PER_LOOK}
+local BYTES, SORT = {BYTES_PER_INSTRUCTION}, {SORT_INSTRUCTIONS}
+local MAX_SEARCH, MAX_TEXT = {MAX_SEARCH}, {DEFAULT_TEXT}
 """
     + r"""
 local sethook, setupvalue, load, cpu = debug.sethook, debug.setupvalue, load, os.clock
 local pcall, error, type, tostring, select = pcall, error, type, tostring, select
-local setmetatable, getmetatable, pairs = setmetatable, getmetatable, pairs
+local setmetatable, getmetatable, pairs, tonumber = setmetatable, getmetatable, pairs, tonumber
 local rawget, rawset, rawlen = rawget, rawset, rawlen
-local pack, unpack, math_huge = table.pack, table.unpack, math.huge
+local pack, unpack, memory = table.pack, table.unpack, collectgarbage
 
 local budget, used, deadline, clock, looked, dead = 0, 0, 0, nil, 0, nil
-local period, hooked = HOOK_EVERY, 0
+local period, hooks, heavy = HOOK_EVERY, 0, 0
 
 local function look(now)
   if dead then error(dead, 0) end
@@ -48,15 +56,16 @@ end
 
 local function hook()
   used = used + period
-  local now = cpu()
-  -- An instruction that joins megabytes takes longer than a thousand others: then look more often.
-  local wanted = now - hooked > period * HEAVY and HOOK_EVERY_HEAVY or HOOK_EVERY
-  hooked = now
+  hooks = hooks + 1
+  local wanted = memory("count") > heavy and HOOK_EVERY_HEAVY or HOOK_EVERY
   if wanted ~= period then
     period = wanted
     sethook(hook, "", period)
   end
-  look(now)
+  if period == HOOK_EVERY_HEAVY or hooks >= HOOKS_PER_LOOK or used > budget or dead then
+    hooks = 0
+    look(cpu())
+  end
 end
 
 local function charge(instructions)
@@ -126,7 +135,10 @@ local concat, insert, remove, sort = T.concat, T.insert, T.remove, T.sort
 local function walked(t) if type(t) == "table" then charge(rawlen(t)) end end
 local tables = {
   pack = pack,
-  unpack = function(t, ...) walked(t) return unpack(t, ...) end,
+  unpack = function(t, from, to)
+    if type(from) == "number" and type(to) == "number" and to > from then charge(to - from) else walked(t) end
+    return unpack(t, from, to)
+  end,
   concat = function(t, ...) walked(t) local s = concat(t, ...) charge(#s / BYTES) return s end,
   insert = function(t, ...)
     if select("#", ...) > 1 then walked(t) end
@@ -137,7 +149,7 @@ local tables = {
     return remove(t, ...)
   end,
   sort = function(t, order)
-    walked(t) walked(t) walked(t) walked(t)
+    if type(t) == "table" then charge(rawlen(t) * SORT) end
     return sort(t, order)
   end,
 }
@@ -150,11 +162,18 @@ local function impure() error(IMPURE, 2) end
 maths.random, maths.randomseed = impure, impure
 
 local MEMORY = "not enough memory"
-local function checked(result)
-  if not result[1] then
-    if dead then error(dead, 0) end
-    if result[2] == MEMORY then dead = "memory" error(dead, 0) end
+local DEEP = {"stack overflow", "too many results to unpack", "error in error handling"}  -- Lua's stack is full
+local function limit_of(message)
+  if type(message) ~= "string" then return nil end
+  if message == MEMORY then return "memory" end
+  for i = 1, #DEEP do
+    if find(message, DEEP[i], 1, true) then return "depth" end
   end
+end
+local function checked(result)
+  if result[1] then return end
+  dead = dead or limit_of(result[2])
+  if dead then error(dead, 0) end
 end
 local function safe_pcall(f, ...)
   local result = pack(pcall(f, ...))
@@ -174,9 +193,15 @@ local function safe_setmetatable(t, meta)
   return setmetatable(t, meta)
 end
 
+local function safe_tonumber(...)
+  local text = ...
+  if type(text) == "string" then charge(#text) end
+  return tonumber(...)
+end
+
 local base = {
   assert = assert, error = error, ipairs = ipairs, next = next, pairs = pairs, pcall = safe_pcall, xpcall = safe_xpcall,
-  rawequal = rawequal, rawget = rawget, rawlen = rawlen, rawset = rawset, select = select, tonumber = tonumber,
+  rawequal = rawequal, rawget = rawget, rawlen = rawlen, rawset = rawset, select = select, tonumber = safe_tonumber,
   tostring = safe_tostring, type = type, setmetatable = safe_setmetatable, getmetatable = getmetatable,
   print = function() end, _VERSION = _VERSION,
 }
@@ -200,15 +225,15 @@ local function finished(ok, value)
   sethook()
   local reason = dead
   dead, clock = nil, nil
-  if reason == nil and not ok and value == MEMORY then reason = "memory" end
+  if reason == nil and not ok then reason = limit_of(value) end
   if not ok and type(value) == "table" then value = safe_tostring(value) end
   return ok and reason == nil, value, reason
 end
 
-local function run(chunk, allowed, until_, now, packed, ...)
+local function run(chunk, allowed, until_, now, heavy_kilobytes, packed, ...)
   setupvalue(chunk, 1, setmetatable({}, environment))
   budget, used, deadline, clock, looked, dead = allowed, 0, until_, now, 0, nil
-  period, hooked = HOOK_EVERY, math_huge
+  period, hooks, heavy = HOOK_EVERY, 0, heavy_kilobytes
   sethook(hook, "", period)
   if packed then return finished(pcall(chunk, unpack(packed, 1, packed.n))) end
   return finished(pcall(chunk, ...))

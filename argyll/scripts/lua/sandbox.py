@@ -10,12 +10,15 @@ from typing import Any, Final, NoReturn
 from lupa import lua52
 
 from argyll.scripts.interface import Clock, CompileError, LimitExceeded, LimitName, Limits, RunError
-from argyll.scripts.lua.boot import BOOT
+from argyll.scripts.lua.boot import BOOT, HEAVY_BYTES
 from argyll.scripts.lua.convert import LuaValue, inbound
 from argyll.scripts.meter import exceeded
 
 INSTRUCTIONS_PER_STEP: Final = 10
 """Virtual machine instructions that count as one step of `Limits.steps`."""
+
+STEPS_PER_INPUT: Final = 2
+"""What handing one value over to Lua costs in steps."""
 
 MAX_CHUNKS: Final = 512
 """Compiled scripts one runtime keeps."""
@@ -75,13 +78,17 @@ class Runtime:
         """Run a chunk; its first result, still a Lua value. Raises `RunError`."""
         chunk = self.chunk(source)
         lua = self._lua
-        given, packed = self._arguments(arguments)
+        heavy_kilobytes = (lua.get_memory_used() + HEAVY_BYTES) / 1024
+        given, packed = self._arguments(arguments, limits)
         deadline = clock() + limits.wall_ms / 1000
         lua.set_max_memory(lua.get_memory_used() + max(limits.memory, MIN_MEMORY))
         try:
-            outcome = self._run(chunk, limits.steps * INSTRUCTIONS_PER_STEP, deadline, clock, packed, *given)
+            budget = limits.steps * INSTRUCTIONS_PER_STEP
+            outcome = self._run(chunk, budget, deadline, clock, heavy_kilobytes, packed, *given)
         except lua52.LuaError as error:
-            raise _run_error(str(error).partition("\nstack traceback:")[0]) from None
+            # Outside of the script's protected call: a limit met between its end and the end of counting.
+            message = str(error).partition("\nstack traceback:")[0]
+            raise _limit_error(message, limits) if message in _ALLOWED else _run_error(message) from None
         except UnicodeEncodeError:
             raise _not_text() from None
         finally:
@@ -93,13 +100,16 @@ class Runtime:
             raise _run_error("the script raised nil" if value is None else str(value))
         return value
 
-    def _arguments(self, arguments: list[Any]) -> tuple[list[LuaValue], LuaValue]:
+    def _arguments(self, arguments: list[Any], limits: Limits) -> tuple[list[LuaValue], LuaValue]:
         table_from: Callable[..., LuaValue] = self._lua.table_from
         given: list[LuaValue] = []
         long = False
+        nodes = limits.steps // STEPS_PER_INPUT
         try:
             for argument in arguments:
-                value = inbound(argument, table_from)
+                value, nodes = inbound(argument, table_from, nodes)
+                if nodes < 0:
+                    raise exceeded("steps", f"{limits.steps:,} steps, {STEPS_PER_INPUT} for each value of an input")
                 given.append(value)
                 long = long or (type(value) is str and len(value) > SHORT_TEXT)
             if not long:
@@ -128,19 +138,21 @@ def split_place(message: str) -> tuple[str, int | None]:
 
 
 def _run_error(message: str) -> RunError:
-    text, line = split_place(message)
-    if text.startswith(("stack overflow", "C stack overflow", "error in error handling")):
-        return LimitExceeded("depth", "the script exceeded its depth limit (Lua's own stack)", line)
-    return RunError(text, line)
+    return RunError(*split_place(message))
 
 
-def _limit_error(limit: LimitName, limits: Limits) -> LimitExceeded:
-    allowed = {
-        "steps": f"{limits.steps:,} steps of {INSTRUCTIONS_PER_STEP} instructions",
-        "time": f"{limits.wall_ms:,} ms",
-        "memory": f"{limits.memory:,} bytes",
-    }
-    return exceeded(limit, allowed[limit])
+_ALLOWED: Final[dict[str, tuple[LimitName, str]]] = {
+    "steps": ("steps", f"{{limits.steps:,}} steps of {INSTRUCTIONS_PER_STEP} instructions"),
+    "time": ("time", "{limits.wall_ms:,} ms"),
+    "memory": ("memory", "{limits.memory:,} bytes"),
+    "depth": ("depth", "Lua's own stack"),
+}
+"""By what the boot code calls a limit: its name here, and what was allowed."""
+
+
+def _limit_error(limit: str, limits: Limits) -> LimitExceeded:
+    name, allowed = _ALLOWED[limit]
+    return exceeded(name, allowed.format(limits=limits))
 
 
 class Pool:

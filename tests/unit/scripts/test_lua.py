@@ -1,8 +1,6 @@
-"""What Lua scripts mean, how values cross, and that nothing gets out of the sandbox or stays in it."""
+"""What Lua scripts mean, how values cross, and that nothing stays between calls."""
 
 import json
-import subprocess
-import sys
 
 import pytest
 
@@ -137,78 +135,3 @@ def test_a_limit_does_not_spoil_the_next_call():
         with pytest.raises(LimitExceeded):
             SCRIPTS.compile("lua", "while true do end").outputs({}, Limits(steps=1000, wall_ms=20_000))
         assert outputs("local n = 0 for i = 1, 1000 do n = n + 1 end return n") == {"result": 1000}
-
-
-ESCAPES = {
-    "endless loop": "while true do end",
-    "loop of pcalls": "while true do pcall(function() while true do end end) end",
-    "loop in an xpcall handler": "xpcall(function() while true do end end, function() while true do end end)",
-    "handler that fails for ever": "local function f() error(xpcall(f, f)) end xpcall(f, f)",
-    "huge repeat": "return #string.rep('x', 1e9)",
-    "empty repeat": "return #(''):rep(2 ^ 31 - 1, '')",
-    "doubling string": "local s = 'x' while true do s = s .. s end",
-    "doubling string in pcall": "while true do pcall(function() local s = 'x' while true do s = s .. s end end) end",
-    "growing table": "local t = {} while true do t[#t + 1] = {} end",
-    "finaliser": "setmetatable({}, {__gc = function() while true do end end}) for i = 1, 1e5 do local x = {} end",
-    "late finaliser": "local m = {} setmetatable({}, m) m.__gc = function() while true do end end return 1",
-    "library through a string": "return getmetatable('').__index",
-    "environment of the host": "return _ENV.load or _G.python or python or package or debug or require or io or os",
-    "loading code": "return load or loadstring or dofile or loadfile or string.dump or collectgarbage",
-    "bytecode": "\27Lua",
-    "slow search": "return ('a'):rep(5e5):find(('a'):rep(2e5) .. 'b')",
-    "endless search loop": "while true do ('a'):rep(9000):find(('a'):rep(900) .. 'b') end",
-    "patterns": "return string.match or string.gmatch or string.gsub",
-    "runaway recursion": "local function f() return 1 + f() end return f()",
-    "runaway pcall recursion": "local function f() return pcall(f) end return f()",
-    "runaway tostring": "return tostring(setmetatable({}, {__tostring = function(s) return tostring(s) end}))",
-    "endless index": "return setmetatable({}, {__index = function(t, k) return t[k + 1] end})[1]",
-    "lying comparison": "local t = {} for i = 1, 1e4 do t[i] = i end table.sort(t, function() return true end)",
-    "huge unpack": "return select('#', table.unpack({}, 1, 1e8))",
-    "slow inserts": "local t = {} for i = 1, 1e6 do table.insert(t, 1, i) end",
-    "cyclic result": "local t = {} t.t = t return t",
-    "deep result": "local t = {} for i = 1, 1e5 do t = {t} end return t",
-    "environment metatable": "return getmetatable(_G), setmetatable(_G, {})",
-}
-
-CHILD = """
-import json, sys
-from argyll.scripts import LimitExceeded, Limits, ScriptError, Scripts, configure_process
-configure_process()
-scripts = Scripts()
-for script in json.load(sys.stdin):
-    try:
-        outcome = ["value", scripts.compile("lua", script).outputs({}, Limits(steps=300_000, wall_ms=3_000))]
-    except LimitExceeded as error:
-        outcome = ["limit", error.limit]
-    except ScriptError as error:
-        outcome = ["error", error.message]
-    print(json.dumps(outcome), flush=True)
-"""
-
-ANSWERS = {
-    "library through a string": None,
-    "environment of the host": None,
-    "loading code": None,
-    "patterns": None,
-    "late finaliser": 1,
-    "empty repeat": 0,
-    "runaway pcall recursion": True,
-}
-
-
-def test_no_escape_from_the_sandbox():
-    """In a child process: an escape could hang or kill it."""
-    child = subprocess.run(
-        [sys.executable, "-c", CHILD],
-        input=json.dumps(list(ESCAPES.values())),
-        capture_output=True,
-        text=True,
-        timeout=60,
-    )
-    outcomes = dict(zip(ESCAPES, map(json.loads, child.stdout.splitlines()), strict=False))
-    assert child.returncode == 0, f"died at {list(ESCAPES)[len(outcomes)]!r}: {child.stderr[-500:]}"
-    for name, (how, what) in outcomes.items():
-        if name in ANSWERS:
-            assert (how, what) in (("value", {"result": ANSWERS[name]}), ("error", what)), name
-        else:
-            assert how in ("limit", "error"), f"{name}: {what}"

@@ -125,7 +125,7 @@ def get(connection: Connection, flow_id: str, fmt: Format) -> None:
         try:
             flow = client.flow(flow_id)
         except NotFound as error:
-            raise _unknown_flow(client, flow_id) from error
+            raise unknown_flow(client, flow_id) from error
     emit(flow, fmt, lambda: _describe(flow))
 
 
@@ -141,7 +141,7 @@ def events(connection: Connection, flow_id: str, start_at: int, fmt: Format) -> 
         try:
             history = list(client.events(flow_id, start_at))
         except NotFound as error:
-            raise _unknown_flow(client, flow_id) from error
+            raise unknown_flow(client, flow_id) from error
     emit({"events": history, "count": len(history)}, fmt, lambda: _event_table(history))
 
 
@@ -154,7 +154,7 @@ def cancel(connection: Connection, flow_id: str) -> None:
         try:
             client.cancel(flow_id)
         except NotFound as error:
-            raise _unknown_flow(client, flow_id) from error
+            raise unknown_flow(client, flow_id) from error
     say(f"{flow_id} cancelled")
 
 
@@ -172,7 +172,7 @@ def _follow(connection: Connection, flow_id: str, reporter: Reporter, timeout_s:
         return asyncio.run(following())
     except NotFound as error:
         with connection.client() as client:
-            raise _unknown_flow(client, flow_id) from error
+            raise unknown_flow(client, flow_id) from error
     except FlowTimeout as error:
         raise CliError(
             f"{flow_id} has not ended within {timeout_s:g} s; it runs on. "
@@ -189,7 +189,8 @@ def _finish_as(status: str) -> None:
         finish(ExitCode.FAILED)
 
 
-def _unknown_flow(client: Client, flow_id: str) -> CliError:
+def unknown_flow(client: Client, flow_id: str) -> CliError:
+    """The error for a flow that the engine does not know, with the nearest one it does."""
     recent = client.flows_page(limit=SUGGESTION_POOL)["flows"]
     hint = did_you_mean(flow_id, (flow["id"] for flow in recent)) or "; see `argyll flow list`"
     return CliError(f"there is no flow {flow_id!r}{hint}", ExitCode.NOT_FOUND)
@@ -269,6 +270,7 @@ flow = LazyGroup(
         "list": Lazy("argyll.cli.flow:list_flows", "List flows."),
         "get": Lazy("argyll.cli.flow:get", "Show a flow."),
         "events": Lazy("argyll.cli.flow:events", "Show the history of a flow."),
+        "why": Lazy("argyll.cli.why:why", "Tell why a flow did what it did, and what it waits for."),
         "cancel": Lazy("argyll.cli.flow:cancel", "Cancel a flow."),
     },
     no_args_is_help=True,

@@ -218,6 +218,16 @@ class AsyncClient:
         answer = await self._send(calls.status(flow_id))
         return answer["status"]
 
+    async def explain(
+        self, flow_id: str, *, step: str | None = None, attribute: str | None = None, at: int | None = None
+    ) -> dict[str, JSON]:
+        """Why the flow is as it is, and what it waits for; in full about one `step` or `attribute`.
+
+        `at` is the sequence of the last event that counts; without it, all do. Raises `NotFound` for an unknown flow,
+        step or attribute.
+        """
+        return await self._send(calls.explain(flow_id, step, attribute, at))
+
     async def cancel(self, flow_id: str) -> dict[str, JSON]:
         """No new steps start, pending work is cancelled, the flow fails with "cancelled"."""
         return await self._send(calls.cancel(flow_id))

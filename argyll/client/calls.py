@@ -153,6 +153,12 @@ def cancel(flow_id: str) -> Call:
     return Call("POST", f"/engine/flow/{_segment('flow id', flow_id)}/cancel", {}, repeatable=False)
 
 
+def explain(flow_id: str, step: str | None, attribute: str | None, at: int | None) -> Call:
+    asked = {"step": step, "attribute": attribute, "at": at}
+    query = urlencode({name: value for name, value in asked.items() if value is not None})
+    return Call("GET", f"/engine/flow/{_segment('flow id', flow_id)}/explain" + (f"?{query}" if query else ""))
+
+
 def flows_page(
     *,
     id_prefix: str | None,

@@ -180,6 +180,12 @@ class Client:
         """`active` until everything of the flow has settled, then `completed` or `failed`."""
         return self._send(calls.status(flow_id))["status"]
 
+    def explain(
+        self, flow_id: str, *, step: str | None = None, attribute: str | None = None, at: int | None = None
+    ) -> dict[str, JSON]:
+        """Why the flow is as it is, and what it waits for; see `AsyncClient.explain`."""
+        return self._send(calls.explain(flow_id, step, attribute, at))
+
     def cancel(self, flow_id: str) -> dict[str, JSON]:
         """No new steps start, pending work is cancelled, the flow fails with "cancelled"."""
         return self._send(calls.cancel(flow_id))

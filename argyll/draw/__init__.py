@@ -7,6 +7,7 @@ from argyll.draw.explain import explain_plan, reasons
 from argyll.draw.marks import ASCII, UNICODE, Marks
 from argyll.draw.progress import Progress, StepProgress
 from argyll.draw.rails import MAX_RAIL_COLUMNS, Rails, Row, as_plan
+from argyll.draw.story import story
 
 __all__ = [
     "ASCII",
@@ -20,4 +21,5 @@ __all__ = [
     "as_plan",
     "explain_plan",
     "reasons",
+    "story",
 ]

@@ -16,6 +16,7 @@ from argyll.engine.errors import EngineError
 from argyll.engine.errors import Unavailable as NotServing
 from argyll.server.answers import Answer, Header, empty_answer
 from argyll.server.catalog_routes import CatalogRoutes
+from argyll.server.explain_routes import ExplainRoutes
 from argyll.server.flow_routes import FlowRoutes
 from argyll.server.history_routes import HistoryRoutes
 from argyll.server.node_routes import NodeRoutes
@@ -72,6 +73,7 @@ def build_router(engine: Engine, hub: Hub, config: ServerConfig) -> Router[Handl
         ("GET", "/engine/flow/{flow}", flows.flow),
         ("GET", "/engine/flow/{flow}/status", flows.status),
         ("GET", "/engine/flow/{flow}/events", history.flow),
+        ("GET", "/engine/flow/{flow}/explain", ExplainRoutes(engine).flow),
         ("POST", "/engine/flow/{flow}/cancel", flows.cancel),
         ("GET", "/engine/ws", SocketRoutes(engine, hub, config).events),
         ("POST", "/webhook/{flow}/{step}/{token}", WebhookRoutes(engine, config).report),

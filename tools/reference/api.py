@@ -30,6 +30,8 @@ _WORDS = {
     "GET /engine/flow/{flow}": "A flow's state: plan, values, every step and work item.",
     "GET /engine/flow/{flow}/status": "Only `active`, `completed` or `failed`; active until the flow is deactivated.",
     "GET /engine/flow/{flow}/events": "History of a flow, in pages.",
+    "GET /engine/flow/{flow}/explain": "Why steps ran, failed or were skipped, where values come from, what is waited for "
+    "([explain](../explain.md)).",
     "POST /engine/flow/{flow}/cancel": "No new work starts, running work may finish, the flow fails with `cancelled`.",
     "GET /engine/ws": "WebSocket: states and events as they are committed.",
     "POST /webhook/{flow}/{step}/{token}": "The outcome of asynchronous work: outputs, or a problem document.",

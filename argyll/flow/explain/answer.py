@@ -78,6 +78,8 @@ class Input(Struct, omit_defaults=True):
     collect: str = ""
     verdict: Literal["fulfilled", "possible", "impossible", "undecided", ""] = ""
     match: Literal["matched", "unmatched", "unknown", ""] = ""
+    script: str = ""
+    """The match script."""
     outcome: InputOutcome | Literal[""] = ""
     why: OptionalWhy | Literal[""] = ""
     converted: bool = False
@@ -124,7 +126,7 @@ class Item(Struct, omit_defaults=True):
     attempts: list[Attempt] = []
     earlier_attempts: int = 0
     max_attempts: int = 0
-    """All calls that the step allows; 0 when there is no bound."""
+    """All calls that the item may take, those that a lost node cost not counted against it; 0 for no bound."""
     undo: list[Attempt] = []
     undo_why: Literal["", "step_failed", "late_result"] = ""
 
@@ -192,8 +194,12 @@ class Reason(Struct, omit_defaults=True):
     readers: list[Reader] = []
     item: Item | None = None
     because: list[Cause] = []
-    source: str = ""
-    """Which script failed: match or predicate."""
+    source: Literal["match", "predicate", ""] = ""
+    """Which script failed."""
+    script: str = ""
+    """The predicate that returned false or failed."""
+    received: dict[str, Shown] = {}
+    """What the predicate saw."""
 
 
 class StepStory(Struct, omit_defaults=True):
@@ -275,6 +281,7 @@ class Origin(Struct, omit_defaults=True):
     why: OptionalWhy | Literal[""] = ""
     received: Shown | None = None
     key: str = ""
+    deadline_ms: int = 0
     values: "list[Traced]" = []
 
 
@@ -343,6 +350,9 @@ class Explanation(Struct, omit_defaults=True):
     outcome: Outcome | None = None
     parent: str = ""
     """The flow that started this one."""
+    step: str = ""
+    attribute: str = ""
+    """What was asked about; neither for an overview of all steps and attributes."""
 
 
 def moment(at_us: int, start_us: int, event: int | None = None) -> Moment:

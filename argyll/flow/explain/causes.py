@@ -11,6 +11,7 @@ from argyll.flow.explain.answer import (
     Outcome,
     Reason,
     ReasonCode,
+    shown,
     words,
 )
 from argyll.flow.explain.history import MATCH_FAILED, PREDICATE_FAILED, At
@@ -66,9 +67,19 @@ def step_reason(telling: Telling, step_id: str) -> Reason:
         reason.readers = notes.readers
     elif reason.code == "work_failed" and execution.first_failed:
         reason.item = item_story(telling, step_id, execution.first_failed)
-    elif reason.code == "script_failed":
-        reason.source = "match" if execution.error.startswith(MATCH_FAILED) else "predicate"
+    elif reason.code == "script_failed" and execution.error.startswith(MATCH_FAILED):
+        reason.source = "match"
+    elif reason.code in ("predicate", "script_failed"):
+        _predicate(telling, step_id, reason)
     return reason
+
+
+def _predicate(telling: Telling, step_id: str, reason: Reason) -> None:
+    reason.source = "predicate"
+    predicate = telling.flow.plan.steps[step_id].predicate
+    reason.script = words(predicate.script) if predicate is not None else ""
+    received = telling.flow.executions[step_id].inputs or {}
+    reason.received = {name: shown(value) for name, value in sorted(received.items())}
 
 
 def causes_of(telling: Telling, step_id: str, names: Iterable[str], before: int) -> list[Cause]:

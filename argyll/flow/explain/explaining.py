@@ -39,6 +39,8 @@ def explain(history: History, *, at_rest: bool = True, show_tokens: bool = True)
         steps=[],
         attributes=[],
         parent=flow.parent[0] if flow.parent is not None else "",
+        step=history.step,
+        attribute=history.attribute,
     )
     concerned: set[str] = set()
     if history.step:

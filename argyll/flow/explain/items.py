@@ -48,10 +48,11 @@ class Telling(Struct, frozen=True):
         return child_flow_id(self.flow.id, step.id, token) if step.type == "flow" and self.show_tokens else ""
 
 
-def max_attempts(step: Step) -> int:
-    """All calls that an item may take, 0 for no bound."""
+def max_attempts(step: Step, notes: ItemNotes | None) -> int:
+    """All calls that an item may take, 0 for no bound. A call made anew because a node was gone costs no retry."""
     limit = step.work.retry_limit
-    return limit + 1 if limit >= 0 else 0
+    lost = sum(1 for one in notes.tries if one.outcome == "taken_over") if notes is not None else 0
+    return limit + 1 + lost if limit >= 0 else 0
 
 
 def items_of(telling: Telling, step_id: str, *, listed: bool) -> Items | None:
@@ -90,7 +91,7 @@ def item_story(telling: Telling, step_id: str, token: str) -> Item:
         error=words(work.error),
         attempts=_attempts(telling, notes.tries),
         earlier_attempts=max(len(notes.tries) - MAX_ATTEMPTS_LISTED, 0),
-        max_attempts=max_attempts(step),
+        max_attempts=max_attempts(step, notes),
     )
     if notes.undo:
         item.undo = _attempts(telling, notes.undo)

@@ -124,5 +124,6 @@ class _Tracing:
             entry.why,
             entry.received,
             spec.key,
+            entry.deadline_ms,
             [self.value(entry.name, used.index) for used in entry.used],
         )

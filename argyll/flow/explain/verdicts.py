@@ -19,6 +19,7 @@ from argyll.flow.explain.answer import (
     Provider,
     moment,
     shown,
+    words,
 )
 from argyll.flow.inputs import Choice, Fulfilment, fulfilment, optional_choice, supply
 from argyll.flow.transaction import Transaction
@@ -93,6 +94,7 @@ def input_facts(flow: FlowState, step_id: str, name: str, moments: Moments, befo
         spec.role,
         collect=spec.collect,
         match="" if spec.match is None else "unmatched",
+        script="" if spec.match is None else words(spec.match.script),
         candidates=listed,
         more_candidates=more,
         providers=providers(flow, name),
@@ -221,7 +223,8 @@ class _Look:
         found = self._fulfilment(name, spec)
         entry.collect = spec.collect
         entry.verdict = found.verdict if found is not None else "undecided"
-        entry.match = self._gate(name, spec) if spec.match is not None else ""
+        if spec.match is not None:
+            entry.match, entry.script = self._gate(name, spec), words(spec.match.script)
         if self._phase == "started" and spec.role == "required":
             entry.verdict = "fulfilled"
         entry.converted = spec.mapping is not None and spec.mapping.script is not None
@@ -241,8 +244,15 @@ class _Look:
             waits = spec.role == "required" and entry.verdict != "fulfilled"
             entry.outcome = "waits" if waits and self._phase == "pending" else ""
         else:
-            entry.outcome = "value" if spec.inner_name(name) in self._received else "absent"
+            entry.outcome = self._collected(spec, spec.inner_name(name), found)
             self._use(entry, name, spec, found.values if found is not None else ())
+
+    def _collected(self, spec: Attribute, inner: str, found: Fulfilment | None) -> InputOutcome:
+        """What stands in the event of a step that did not start."""
+        if inner not in self._received:
+            return "absent"
+        defaulted = found is not None and (found.verdict != "fulfilled" or not found.values)
+        return "default" if defaulted and spec.role == "optional" else "value"
 
     def _optional(
         self, name: str, spec: Attribute, choice: Choice, found: Fulfilment | None, anchor: int
@@ -252,9 +262,10 @@ class _Look:
         if choice.values and spec.collect != "none":
             return "value", ""
         outcome: InputOutcome = "absent" if spec.default is UNSET else "default"
+        if spec.collect == "none":
+            return outcome, ""
         if found is not None and found.verdict == "fulfilled":
-            late = spec.collect != "none" and found.at_us > anchor + spec.deadline_ms * US_PER_MS
-            return outcome, "late" if late else ""
+            return outcome, "late" if found.at_us > anchor + spec.deadline_ms * US_PER_MS else ""
         if not self._flow.plan.providers(name):
             return outcome, "no_provider"
         if supply(self._flow, name).settled:

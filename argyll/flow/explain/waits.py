@@ -139,6 +139,6 @@ def _item(telling: Telling, step: Step, kind: WaitKind, found: _Found) -> Waitin
         work.node_id,
         due=telling.later(found.due) if found.due else None,
         error=words(work.error) if kind in ("retry", "undo_retry") else "",
-        max_attempts=max_attempts(step),
+        max_attempts=0 if undoing else max_attempts(step, telling.history.steps[step.id].items.get(found.token)),
         child=telling.child(step, found.token) if kind == "child" else "",
     )

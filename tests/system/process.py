@@ -143,11 +143,16 @@ class Argyll:
         return await self._end(signal.SIGTERM)
 
     async def _end(self, number: int) -> int:
-        process, self.process = self.process, None
-        if process is None:
+        if self.process is None:
             return 0
-        if process.returncode is None:
-            process.send_signal(number)
+        if self.process.returncode is None:
+            self.process.send_signal(number)
+        return await self.ends()
+
+    async def ends(self) -> int:
+        """Wait until the process has ended; gives the exit code."""
+        process, self.process = self.process, None
+        assert process is not None
         async with asyncio.timeout(START_S):
             return await process.wait()
 

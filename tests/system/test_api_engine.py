@@ -103,6 +103,7 @@ async def payments() -> AsyncIterator[tuple[str, asyncio.Queue[str]]]:
 
 
 async def test_a_fresh_node_is_empty_and_says_so(node: Node):
+    """execution.md 13.2/34, 13.24/226, 13.24/231, 13.24/233"""
     status, overview = await node.call("GET", "/engine")
     assert (status, overview["steps"], overview["attributes"]) == (200, {}, {})
     assert list(overview["health"]) == ["argyll-1"]
@@ -114,6 +115,7 @@ async def test_a_fresh_node_is_empty_and_says_so(node: Node):
 
 
 async def test_the_life_of_a_step(node: Node):
+    """execution.md 13.24/226, 13.24/233"""
     status, answer = await node.call("POST", "/engine/step", HELLO | {"id": "My Hello!"})
     assert (status, answer["step"]["id"], "work_config" in answer["step"]) == (201, "my-hello", False)
     assert (await node.call("POST", "/engine/step", HELLO | {"id": "my-hello"}))[0] == 201
@@ -132,6 +134,7 @@ async def test_the_life_of_a_step(node: Node):
 
 
 async def test_a_faulty_step_is_refused_with_every_finding(node: Node):
+    """execution.md 13.24/226"""
     faulty = {"id": "x", "name": "", "type": "script", "attributes": {"a": {"role": "inptu"}}}
     status, problem = await node.call("POST", "/engine/step", faulty)
     assert (status, problem["status"]) == (400, 400)
@@ -150,6 +153,7 @@ async def test_a_catalog_is_applied_at_once_or_not_at_all(node: Node):
 
 
 async def test_a_flow_runs_and_is_read_in_every_way(node: Node):
+    """execution.md 13.3/47, 13.8/77, 13.8/80, 13.24/227-228, 13.24/233"""
     await node.call("POST", "/engine/step", HELLO)
     start = {"id": "F 1!", "goals": ["hello"], "init": {"name": "Bob"}, "labels": {"k": "v"}}
     assert await node.call("POST", "/engine/flow", start) == (201, {"message": "Flow started", "flow_id": "f-1"})
@@ -165,6 +169,7 @@ async def test_a_flow_runs_and_is_read_in_every_way(node: Node):
 
 
 async def test_starting_again_is_idempotent_and_never_silently_different(node: Node):
+    """execution.md 13.3/42-43, 13.9/90, 13.24/227"""
     await node.call("POST", "/engine/step", HELLO)
     start: dict[str, Any] = {"id": "f", "goals": ["hello"], "init": {"name": "Bob"}}
     answers = await asyncio.gather(*(node.call("POST", "/engine/flow", start) for _ in range(16)))
@@ -190,6 +195,7 @@ async def test_starting_again_is_idempotent_and_never_silently_different(node: N
     ],
 )
 async def test_a_flow_that_cannot_start_leaves_nothing(node: Node, change: dict[str, Any], status: int):
+    """execution.md 13.23/221-222, 13.24/227"""
     await node.call("POST", "/engine/step", HELLO)
     start: dict[str, Any] = {"id": "f", "goals": ["hello"], "init": {"name": "Bob"}}
     answered, problem = await node.call("POST", "/engine/flow", start | change)
@@ -198,6 +204,7 @@ async def test_a_flow_that_cannot_start_leaves_nothing(node: Node, change: dict[
 
 
 async def test_a_plan_names_what_init_must_supply(node: Node):
+    """execution.md 13.23/222, 13.24/229"""
     await node.call("POST", "/engine/step", HELLO)
     status, plan = await node.call("POST", "/engine/plan", {"goals": ["hello"]})
     assert (status, plan["required"]) == (200, ["name"])
@@ -206,6 +213,7 @@ async def test_a_plan_names_what_init_must_supply(node: Node):
 
 
 async def test_a_webhook_completes_work_once(node: Node, payments: tuple[str, asyncio.Queue[str]]):
+    """execution.md 13.24/230"""
     url, webhooks = payments
     await node.call("POST", "/engine/step", pay(url))
     await node.call("POST", "/engine/flow", {"id": "f", "goals": ["pay"]})
@@ -220,6 +228,7 @@ async def test_a_webhook_completes_work_once(node: Node, payments: tuple[str, as
 
 
 async def test_a_webhook_with_a_problem_fails_work(node: Node, payments: tuple[str, asyncio.Queue[str]]):
+    """execution.md 13.24/230"""
     url, webhooks = payments
     await node.call("POST", "/engine/step", pay(url))
     await node.call("POST", "/engine/flow", {"id": "f", "goals": ["pay"]})
@@ -242,6 +251,7 @@ async def test_a_flow_is_cancelled_once(node: Node, payments: tuple[str, asyncio
 
 
 async def test_pages_of_flows_hold_each_flow_once(node: Node):
+    """execution.md 13.8/77, 13.8/79, 13.24/228"""
     await node.call("POST", "/engine/step", HELLO)
     for n in range(7):
         await node.call("POST", "/engine/flow", {"id": f"q-{n}", "goals": ["hello"], "init": {"name": "x"}})

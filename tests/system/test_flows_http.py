@@ -24,6 +24,7 @@ def step(stub: Stub, step_id: str, of: str = "sync", **fields: Any) -> dict[str,
 
 
 async def test_a_service_that_is_busy_twice_is_called_three_times_with_one_token(argyll: Argyll, stub: Stub):
+    """execution.md 13.1/27-29, 13.11/117, 13.25/234, 13.26/257"""
     await argyll.register(step(stub, "a", gives=("y",)))
     stub.answers("/a", "busy", "busy", {"y": 1})
     await argyll.start_flow("f", "a")
@@ -37,6 +38,7 @@ async def test_a_service_that_is_busy_twice_is_called_three_times_with_one_token
 
 
 async def test_retries_are_used_up_and_then_the_flow_fails(argyll: Argyll, stub: Stub):
+    """execution.md 13.1/24, 13.20/176"""
     await argyll.register(step(stub, "a", gives=("y",), work_config={"max_retries": 3, **QUICK}))
     stub.answers("/a", "busy")
     await argyll.start_flow("f", "a")
@@ -47,6 +49,7 @@ async def test_retries_are_used_up_and_then_the_flow_fails(argyll: Argyll, stub:
 
 
 async def test_a_diamond_runs_each_step_once(argyll: Argyll, stub: Stub):
+    """execution.md 13.1/3, 13.1/16"""
     await argyll.register(
         step(stub, "a", gives=("x",)),
         step(stub, "b", needs=("x",), gives=("l",)),
@@ -63,6 +66,7 @@ async def test_a_diamond_runs_each_step_once(argyll: Argyll, stub: Stub):
 
 
 async def test_a_broken_branch_fails_the_flow_and_calls_nothing_behind_it(argyll: Argyll, stub: Stub):
+    """execution.md 13.1/4"""
     await argyll.register(
         step(stub, "a", gives=("x",)),
         step(stub, "b", needs=("x",), gives=("l",), work_config={"max_retries": 1, **QUICK}),
@@ -81,6 +85,7 @@ async def test_a_broken_branch_fails_the_flow_and_calls_nothing_behind_it(argyll
 
 
 async def test_each_element_is_called_for_and_what_worked_is_undone_when_one_fails(argyll: Argyll, stub: Stub):
+    """execution.md 13.1/23, 13.16/152, 13.16/154, 13.18/163, 13.26/257"""
     each = step(
         stub, "each", http={"compensate": f"{stub.url}/undo"}, gives=("y",),
         attributes={"x": {"role": "required", "type": "array", "for_each": True}},
@@ -105,6 +110,7 @@ async def test_each_element_is_called_for_and_what_worked_is_undone_when_one_fai
 
 
 async def test_memory_saves_calls_for_the_same_inputs_only(argyll: Argyll, stub: Stub):
+    """execution.md 13.1/13-14, 13.1/27, 13.19/167"""
     await argyll.register(step(stub, "price", needs=("sku",), gives=("p",), memoizable=True))
     stub.answers("/price", 503, {"p": 5})
     for flow_id, sku in (("a", "kilt"), ("b", "kilt"), ("c", "sock")):
@@ -114,6 +120,7 @@ async def test_memory_saves_calls_for_the_same_inputs_only(argyll: Argyll, stub:
 
 
 async def test_webhooks_late_twice_and_for_nothing(argyll: Argyll, stub: Stub):
+    """execution.md 13.20/178, 13.26/249"""
     await argyll.register(
         step(stub, "slow", "async", gives=("y",), work_config={"init_backoff": 60_000, "max_backoff": 60_000}),
         step(stub, "bad", gives=("z",)),
@@ -141,6 +148,7 @@ async def test_webhooks_late_twice_and_for_nothing(argyll: Argyll, stub: Stub):
 
 
 async def test_scripts_between_services(argyll: Argyll, stub: Stub):
+    """execution.md 13.1/15, 13.1/25-26, 13.19/175"""
     await argyll.register(
         step(stub, "a", gives=("x",)),
         step(stub, "s", "script", script="{:m (* x 2)}", needs=("x",), gives=("m",)),

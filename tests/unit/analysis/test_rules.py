@@ -52,6 +52,7 @@ def test_ids_in_their_own_form_are_fine(check: Any, step_id: str):
     ],
 )
 def test_each_type_has_its_block_and_no_other(check: Any, step_type: str, block: JSONObject, wrong: JSONObject):
+    """execution.md 13.23/207, 13.25/235"""
     bare: JSONObject = {"type": step_type, "http": ...}
     assert codes(check(**bare)) == ["ARG202"]
     assert codes(check(**(bare | block))) == []
@@ -76,6 +77,7 @@ def test_a_faulty_block_is_not_called_missing(check: Any):
     ],
 )
 def test_defaults_and_constants_fit_their_type(check: Any, declared: str, good: Any, bad: Any):
+    """execution.md 13.23/209"""
     for role, key in (("optional", "default"), ("const", "value")):
         assert codes(check(attributes={"x": {"role": role, "type": declared, key: good}, "y": OUT})) == []
         if bad is not ...:
@@ -103,6 +105,7 @@ def test_json_text_in_yaml_is_noticed(check: Any, declared: str | None, text: st
 
 
 def test_json_text_over_the_api_is_read(check: Any):
+    """execution.md 13.23/209"""
     spec = {"role": "optional", "type": "string", "optional": {"default": '"en-US"'}}
     assert codes(check(native=False, attributes={"x": spec, "y": OUT})) == []
     spec = {"role": "optional", "type": "string", "optional": {"default": "5"}}
@@ -141,6 +144,7 @@ def test_a_constant_over_the_api_needs_its_value(check: Any, value: Any):
     ],
 )
 def test_endpoints(check: Any, endpoint: str, expected: list[str]):
+    """execution.md 13.23/208"""
     attributes = {
         "x": {"role": "required"},
         "o": {"role": "optional"},
@@ -162,6 +166,7 @@ def test_endpoints(check: Any, endpoint: str, expected: list[str]):
     ],
 )
 def test_compensation_may_use_inputs_and_outputs(check: Any, url: str, expected: list[str]):
+    """execution.md 13.23/208"""
     attributes = {"x": {"role": "required"}, "o": {"role": "optional"}, "c": {"role": "const", "value": 1}, "out": OUT}
     assert codes(check(http={"endpoint": "http://h", "compensate": url}, attributes=attributes)) == expected
 
@@ -202,10 +207,12 @@ def test_what_a_get_does_not_send(check: Any):
     ],
 )
 def test_inner_names_are_unique_on_each_side(check: Any, attributes: JSONObject, expected: list[str]):
+    """execution.md 13.23/216"""
     assert codes(check(attributes=attributes)) == expected
 
 
 def test_scripts_see_the_inner_names(check: Any):
+    """execution.md 13.7/74"""
     attributes = {"x": {"role": "required", "mapping": {"name": "inner"}}, "y": OUT}
     assert codes(check(attributes=attributes, predicate={"language": "ale", "script": "inner"})) == []
     findings = check(attributes=attributes, predicate={"language": "ale", "script": "(and true\n  x)"})

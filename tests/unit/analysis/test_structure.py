@@ -109,6 +109,7 @@ def test_a_step_is_a_mapping(value: Any):
     ],
 )
 def test_a_fault_is_one_finding(value: Any, code: str, pointer: str):
+    """execution.md 13.10/102, 13.10/110, 13.23/207-208, 13.23/210-211, 13.23/214-215, 13.23/217"""
     assert found(value) == [(code, pointer)]
 
 

@@ -130,6 +130,7 @@ def test_a_circle_of_attributes_is_shown_whole():
 
 
 def test_a_change_that_closes_a_circle_is_refused_and_one_that_opens_it_is_not():
+    """execution.md 13.10/106"""
     chain = [sync("a", y=gives()), sync("b", y=needs(), z=gives()), sync("c", z=needs())]
     closing = sync("a", z=needs(), y=gives())
     assert codes(check_against(catalog(*chain), [closing])) == ["ARG605"]
@@ -152,6 +153,7 @@ def test_optional_inputs_close_circles_and_constants_do_not():
     ],
 )
 def test_flow_steps_do_not_contain_themselves(steps: list[Step], circle: list[str]):
+    """execution.md 13.10/107"""
     findings = check_against(Catalog(), steps)
     assert codes(findings) == ["ARG701"]
     assert [findings[0].step_id, *(other.step_id for other in findings[0].related)] == circle

@@ -45,22 +45,26 @@ ESCAPES = pytest.mark.xfail(
     ],
 )
 def test_placeholders_are_filled_with_encoded_arguments(template: str, arguments: dict[str, Any], url: str):
+    """execution.md 13.25/239"""
     assert fill_url(template, arguments) == url
 
 
 def test_a_missing_argument_is_named():
+    """execution.md 13.25/240"""
     with pytest.raises(BadRequest, match=r"\{id\} in http://a/\{id\}"):
         fill_url("http://a/{id}", {"other": 1})
 
 
 @pytest.mark.parametrize("status", [500, 502, 503, 599, 408, 425, 429])
 def test_statuses_that_may_be_better_next_time(status: int):
+    """execution.md 13.25/236"""
     outcome = status_outcome(status, "text/plain", b"busy", 1_500)
     assert outcome == Retryable(f"work not completed\nstep returned HTTP error: status {status}", 1_500)
 
 
 @pytest.mark.parametrize("status", [100, 301, 304, 400, 401, 404, 409, 410, 422, 499])
 def test_statuses_that_are_final(status: int):
+    """execution.md 13.25/236"""
     assert status_outcome(status, "text/plain", b"", 1_500) == Failure(f"step returned HTTP error: status {status}")
 
 
@@ -85,11 +89,13 @@ def test_statuses_that_are_final(status: int):
     ],
 )
 def test_the_text_of_a_problem_document(content_type: str, body: bytes, text: str):
+    """execution.md 13.23/224, 13.25/236"""
     found = problem_text(content_type, body)
     assert found.startswith(text) if text else found == ""
 
 
 def test_a_problem_explains_the_status():
+    """execution.md 13.25/236"""
     outcome = status_outcome(422, PROBLEM, b'{"detail":"no such card"}', 0)
     assert outcome == Failure("step returned HTTP error: status 422: no such card")
 
@@ -108,11 +114,13 @@ def test_a_problem_explains_the_status():
     ],
 )
 def test_what_a_good_answer_means(body: bytes, outcome: Any):
+    """execution.md 13.25/237"""
     assert body_outcome(body) == outcome
 
 
 @pytest.mark.parametrize("body", [b"{", b"{}{}", b"<html>", b"\xff\xfe", b'{"a":"\xff"}', b"[" * 100_000])
 def test_a_broken_answer_may_be_better_next_time(body: bytes):
+    """execution.md 13.25/237"""
     outcome = body_outcome(body)
     assert isinstance(outcome, Retryable)
     assert outcome.error.startswith("work not completed\ninvalid output JSON")
@@ -139,6 +147,7 @@ def test_how_long_a_service_asks_to_wait(header: str | None, wait_ms: int):
 
 
 def test_the_identity_of_a_call():
+    """execution.md 13.26/257"""
     assert Identity("f", "s", "t").headers() == {
         "Argyll-Flow-ID": "f",
         "Argyll-Step-ID": "s",

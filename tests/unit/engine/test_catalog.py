@@ -38,6 +38,7 @@ def apply(*steps: Any, owner: str = "git", **options: Any) -> dict[str, Any]:
 
 
 async def test_a_registered_step_is_there_with_its_work_defaults(node: Node):
+    """execution.md 13.10/101, 13.23/217"""
     returned = await node.engine.register_step(A | {"id": "My Step!"})
     assert returned.id == "my-step"
     assert "work_config" not in step_to_json(returned)
@@ -45,6 +46,7 @@ async def test_a_registered_step_is_there_with_its_work_defaults(node: Node):
 
 
 async def test_registering_the_same_again_changes_nothing_and_another_is_refused(node: Node):
+    """execution.md 13.10/103, 13.10/112"""
     await node.register(A)
     await node.register(A | {"work_config": {"backoff_type": "exponential"}})
     assert await events(node) == ["step_registered"]
@@ -53,6 +55,7 @@ async def test_registering_the_same_again_changes_nothing_and_another_is_refused
 
 
 async def test_an_update_replaces_and_an_equal_one_is_no_event(node: Node):
+    """execution.md 13.10/104-105, 13.10/113"""
     await node.register(A)
     await node.engine.update_step("A", A | {"name": "New"})
     await node.engine.update_step("a", A | {"name": "New"})
@@ -65,6 +68,7 @@ async def test_an_update_replaces_and_an_equal_one_is_no_event(node: Node):
 
 
 async def test_an_unregistered_step_is_gone(node: Node):
+    """execution.md 13.10/111"""
     await node.register(A)
     await node.engine.unregister_step("a")
     assert node.engine.catalog.steps == {}
@@ -89,6 +93,7 @@ async def test_types_conflict_only_when_both_sides_say_a_type(node: Node):
 
 
 async def test_flow_steps_may_not_run_in_circles(node: Node):
+    """execution.md 13.10/107-108"""
     await node.register(step("a", "flow", goals=["b"]))
     with pytest.raises(InvalidStep, match="a"):
         await node.register(step("b", "flow", goals=["a"]))
@@ -109,6 +114,7 @@ async def test_changes_at_the_same_time_see_each_other(node: Node):
 
 
 async def test_a_set_is_applied_in_one_append_and_again_without_any(node: Node):
+    """execution.md 13.10/109"""
     answer = await node.engine.apply_catalog(apply(B, A, revision="abc"))
     assert answer == {
         "applied": True, "sequence": 3, "created": ["a", "b"], "updated": [], "deleted": [], "unchanged": 0, "warnings": [],
@@ -160,6 +166,7 @@ async def test_a_set_for_another_sequence_is_refused(node: Node):
 
 
 async def test_a_faulty_set_changes_nothing_and_names_every_fault(node: Node):
+    """execution.md 13.10/109"""
     with pytest.raises(InvalidCatalog) as raised:
         await node.engine.apply_catalog(apply(A, {"id": "bad", "name": "b", "type": "nope"}, step("c") | {"nmae": "c"}))
     assert {found["step_id"] for found in raised.value.errors} == {"bad", "c"}
@@ -167,6 +174,7 @@ async def test_a_faulty_set_changes_nothing_and_names_every_fault(node: Node):
 
 
 async def test_a_set_that_conflicts_inside_itself_or_with_the_rest_is_refused(node: Node):
+    """execution.md 13.10/109"""
     number, text = ({"y": {"role": "output", "type": "number"}}, {"y": {"role": "required", "type": "string"}})
     with pytest.raises(InvalidCatalog):
         await node.engine.apply_catalog(apply(step("a", attributes=number), step("b", attributes=text)))
@@ -205,6 +213,7 @@ async def test_a_set_has_a_limit(node: Node, monkeypatch: pytest.MonkeyPatch):
 
 
 async def test_running_flows_keep_the_definitions_they_started_with(node: Node):
+    """execution.md 13.12/119"""
     await node.register(step("a", gives=("y",)), B)
     await node.start("f", "b")
     await node.services.called("a")

@@ -76,6 +76,7 @@ def test_every_setting_has_a_bad_value_in_the_table():
 
 @pytest.mark.parametrize(("field", "value"), [(field, value) for field, values in BAD.items() for value in values])
 def test_a_bad_value_names_its_origin_and_what_is_accepted(field: str, value: Any):
+    """execution.md 13.2/31"""
     setting = next(setting for setting in SETTINGS if setting.field == field)
     origins: list[tuple[str, Any, Any, Any]] = [
         (f"{setting.flag} is", {field: value}, {}, {}),

@@ -17,6 +17,7 @@ QUICK = {"init_backoff": 1, "max_backoff": 2, "backoff_type": "fixed"}
 
 
 async def test_a_call_carries_inputs_meta_values_and_identity(node: Node):
+    """execution.md 13.19/168, 13.22/205"""
     node.engine.webhook_base = "http://engine:1"
     attributes = {
         "id": {"role": "required", "mapping": {"name": "customer"}},
@@ -38,6 +39,7 @@ async def test_a_call_carries_inputs_meta_values_and_identity(node: Node):
 
 
 async def test_a_get_has_no_body_and_a_sync_call_no_webhook(node: Node):
+    """execution.md 13.19/168, 13.25/239"""
     http = {"endpoint": "http://steps/{id}", "method": "GET"}
     await node.register(step("look", needs=("id",), gives=("y",), http=http))
     node.services.answers("look", {"y": 1})
@@ -49,6 +51,7 @@ async def test_a_get_has_no_body_and_a_sync_call_no_webhook(node: Node):
 
 
 async def test_an_argument_that_is_not_there_fails_without_a_call(node: Node):
+    """execution.md 13.25/240"""
     http = {"endpoint": "http://steps/each", "compensate": "http://steps/undo/{y}"}
     each = step("each", http=http, attributes={"x": {"role": "required", "for_each": True}, "y": {"role": "output"}})
     await node.register(each)
@@ -61,6 +64,7 @@ async def test_an_argument_that_is_not_there_fails_without_a_call(node: Node):
 
 
 async def test_an_async_step_waits_for_its_webhook_after_it_was_accepted(node: Node):
+    """execution.md 13.22/205"""
     await node.register(step("pay", "async", gives=("receipt",)))
     node.services.answers("pay", {"ignored": 1})
     await node.start("f", "pay")
@@ -174,6 +178,7 @@ async def test_compensation_calls_say_what_went_in_and_out_and_are_retried(node:
 
 
 async def test_a_child_flow_gives_its_outputs_to_its_parent(node: Node):
+    """execution.md 13.22/205"""
     await node.register(
         step("check", needs=("user",), gives=("allowed",)),
         step("gate", "flow", goals=["check"], attributes={

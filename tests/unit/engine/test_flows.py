@@ -248,6 +248,7 @@ async def test_a_result_that_does_not_fit_fails_its_item(held: HeldNode):
 
 
 async def test_unknown_flows_steps_and_tokens_are_refused_and_harm_nothing(held: HeldNode):
+    """execution.md 13.9/95"""
     token = await paying(held)
     for flow_id, step_id, wrong, error in (
         ("g", "pay", token, FlowNotFound),

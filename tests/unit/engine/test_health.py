@@ -52,6 +52,7 @@ async def service() -> AsyncIterator[tuple[str, list[str], dict[str, Any]]]:
 
 
 async def test_only_changes_are_recorded(node: Node):
+    """execution.md 13.6/64"""
     await sick(node, "a")
     await sick(node, "a")
     await health(node).record({"a": Health("unhealthy", "other"), "b": Health("healthy")})
@@ -62,6 +63,7 @@ async def test_only_changes_are_recorded(node: Node):
 async def test_a_pass_probes_services_once_a_url_and_compiles_scripts(
     node: Node, service: tuple[str, list[str], dict[str, int]], free_port: int
 ):
+    """execution.md 13.24/232"""
     url, asked, statuses = service
     statuses["/bad"] = 500
     await node.register(
@@ -86,6 +88,7 @@ async def test_a_pass_probes_services_once_a_url_and_compiles_scripts(
 
 
 async def test_a_service_that_recovers_is_healthy_again(node: Node, service: tuple[str, list[str], dict[str, int]]):
+    """execution.md 13.24/232"""
     url, _, statuses = service
     await node.register(step("a", http={"health_check": f"{url}/a"}))
     for status, expected in ((503, "unhealthy"), (204, "healthy"), (404, "unhealthy")):
@@ -95,6 +98,7 @@ async def test_a_service_that_recovers_is_healthy_again(node: Node, service: tup
 
 
 async def test_a_script_is_healthy_at_once_and_a_changed_service_unknown(node: Node):
+    """execution.md 13.6/68, 13.6/70, 13.24/232"""
     await node.register(step("s", "script", script="1"), step("a"))
     assert node.engine.step_health("s") == Health("healthy")
     assert node.engine.step_health("a") == Health("unknown")
@@ -105,6 +109,7 @@ async def test_a_script_is_healthy_at_once_and_a_changed_service_unknown(node: N
 
 
 async def test_the_cluster_is_as_well_as_its_worst_node(node: Node):
+    """execution.md 13.2/36, 13.6/64, 13.6/69"""
     await node.register(step("a"), step("b"))
     for node_id, a, b in (
         ("n1", Health("healthy"), Health("unknown")),
@@ -120,6 +125,7 @@ async def test_the_cluster_is_as_well_as_its_worst_node(node: Node):
 
 
 async def test_a_flow_step_is_as_well_as_what_it_plans(node: Node):
+    """execution.md 13.6/65-67, 13.6/71, 13.24/232"""
     await node.register(
         step("provider", gives=("y",)),
         step("goal", needs=("y",)),
@@ -154,6 +160,7 @@ class Clocked:
 
 
 async def test_work_of_a_sick_step_waits_a_bounded_time_and_says_so_once(node: Node):
+    """execution.md 13.17/161, 13.26/254"""
     clocked = Clocked(node, wait_s=10)
     assert clocked.ask() == "yes"
     await sick(node, "a")
@@ -167,6 +174,7 @@ async def test_work_of_a_sick_step_waits_a_bounded_time_and_says_so_once(node: N
 
 
 async def test_work_waits_for_a_sick_step_and_runs_when_it_is_well(node: Node, monkeypatch: pytest.MonkeyPatch):
+    """execution.md 13.19/170, 13.26/254"""
     monkeypatch.setattr(engine_module, "Env", quick_recheck(engine_module.Env))
     await node.register(step("a", gives=("y",)))
     await sick(node, "a")
@@ -183,6 +191,7 @@ async def test_work_waits_for_a_sick_step_and_runs_when_it_is_well(node: Node, m
 
 
 async def test_work_of_a_step_that_stays_sick_runs_all_the_same(node: Node, monkeypatch: pytest.MonkeyPatch):
+    """execution.md 13.19/169"""
     monkeypatch.setattr(engine_module, "Env", quick_recheck(engine_module.Env))
     health(node)._unhealthy_wait_us = 5_000
     await node.register(step("a", gives=("y",)))
@@ -198,6 +207,7 @@ def quick_recheck(env: Any) -> Callable[..., Any]:
 
 
 async def test_a_script_that_fails_does_not_make_its_step_sick(node: Node):
+    """execution.md 13.22/205"""
     await node.register(step("s", "script", script='(raise "no")', gives=("y",)))
     await node.start("f", "s")
     assert (await node.ended("f"))["status"] == "failed"

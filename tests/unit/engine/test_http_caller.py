@@ -59,6 +59,7 @@ def get(url: str) -> Request:
 
 
 async def test_a_call_says_who_calls_and_brings_its_arguments(caller: StepCaller, serving: Serving):
+    """execution.md 13.25/234, 13.26/257"""
     heard: list[tuple[web.Request, bytes]] = []
 
     async def handle(request: web.Request) -> web.Response:
@@ -118,6 +119,8 @@ async def test_what_an_answer_means(caller: StepCaller, serving: Serving, answer
 
 
 async def test_broken_json_is_worth_another_try(caller: StepCaller, serving: Serving):
+    """execution.md 13.25/237"""
+
     async def handle(request: web.Request) -> web.Response:
         return web.Response(body=b'{"y":')
 
@@ -190,6 +193,8 @@ async def test_redirects_without_end_do_not_hang(caller: StepCaller, serving: Se
 
 @pytest.mark.parametrize("answer", ["nothing", "half"])
 async def test_a_service_that_does_not_finish_in_time_is_tried_again(caller: StepCaller, serving: Serving, answer: str):
+    """execution.md 13.25/238"""
+
     async def handle(request: web.Request) -> web.StreamResponse:
         response = web.StreamResponse()
         if answer == "half":
@@ -205,6 +210,8 @@ async def test_a_service_that_does_not_finish_in_time_is_tried_again(caller: Ste
 
 
 async def test_a_call_may_take_longer_than_another_steps_timeout(caller: StepCaller, serving: Serving):
+    """execution.md 13.25/238"""
+
     async def handle(request: web.Request) -> web.Response:
         if request.path == "/slow":
             await asyncio.sleep(0.06)

@@ -24,6 +24,7 @@ def step(**changes: Any) -> Step:
 
 @pytest.mark.parametrize("change", [{"id": "t"}, {"name": "T"}, {"labels": {"team": "a"}}])
 def test_who_a_step_is_does_not_count(change: dict[str, Any]):
+    """execution.md 13.22/202, 13.23/219"""
     assert definition_hash(step(**change)) == definition_hash(step())
 
 
@@ -39,11 +40,13 @@ def test_who_a_step_is_does_not_count(change: dict[str, Any]):
     ],
 )
 def test_how_a_step_behaves_counts(change: dict[str, Any]):
+    """execution.md 13.22/202, 13.23/219"""
     changed = {name: value for name, value in (BASE | change).items() if value is not None}
     assert definition_hash(step_from_json(changed)) != definition_hash(step())
 
 
 def test_outputs_are_recalled_for_equal_inputs_only():
+    """execution.md 13.22/202, 13.23/220"""
     memo = Memo(8)
     memo.remember(step(), {"x": 1, "z": {"a": 1, "b": 2}}, {"y": 1})
     assert memo.recall(step(id="other"), {"z": {"b": 2, "a": 1}, "x": 1}) == {"y": 1}

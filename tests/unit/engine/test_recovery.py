@@ -161,6 +161,7 @@ async def test_a_child_that_runs_is_not_started_twice(open_node: Open):
 
 
 async def test_flows_that_ended_are_left_alone(open_node: Open):
+    """execution.md 13.9/94, 13.9/100"""
     node = await open_node()
     await node.register(step("pay", gives=("y",)))
     node.services.answers("pay", Failure("no"))
@@ -186,6 +187,7 @@ async def test_a_cancelled_flow_with_running_work_ends_after_a_restart(open_node
 
 
 async def test_a_flow_that_cannot_be_read_does_not_keep_the_others_from_running(open_node: Open):
+    """execution.md 13.9/94"""
     node = await open_node()
     await node.register(step("pay", gives=("y",)))
     for flow_id in ("a", "b"):

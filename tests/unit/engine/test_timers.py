@@ -35,6 +35,7 @@ async def virtual() -> AsyncIterator[VirtualTimers]:
 
 
 async def test_keys_fire_once_each_in_order_of_their_moments(virtual: VirtualTimers):
+    """execution.md 13.22/203"""
     for key, at_us in (("c", 3_000), ("a", 2_000), ("b", 2_000)):
         virtual.timers.set(key, at_us)
     assert virtual.move(5_000) == ["a", "b", "c"]
@@ -43,12 +44,14 @@ async def test_keys_fire_once_each_in_order_of_their_moments(virtual: VirtualTim
 
 
 async def test_a_loop_timer_that_comes_early_fires_nothing(virtual: VirtualTimers):
+    """execution.md 13.22/203, 13.9/98"""
     virtual.timers.set("a", 2_000)
     assert virtual.move(1_999) == []
     assert virtual.move(2_000) == ["a"]
 
 
 async def test_a_key_is_replaced_both_ways(virtual: VirtualTimers):
+    """execution.md 13.22/203-204"""
     virtual.timers.set("later", 2_000)
     virtual.timers.set("later", 4_000)
     virtual.timers.set("sooner", 9_000)
@@ -60,6 +63,7 @@ async def test_a_key_is_replaced_both_ways(virtual: VirtualTimers):
 
 
 async def test_a_cancelled_key_does_not_fire_and_may_come_again(virtual: VirtualTimers):
+    """execution.md 13.22/203-204"""
     virtual.timers.set("a", 2_000)
     virtual.timers.cancel("a")
     virtual.timers.cancel("unknown")
@@ -85,6 +89,7 @@ async def test_what_fires_may_set_itself_again(virtual: VirtualTimers):
 
 
 async def test_the_heap_does_not_grow_with_replaced_wake_ups(virtual: VirtualTimers, monkeypatch: pytest.MonkeyPatch):
+    """execution.md 13.22/204"""
     monkeypatch.setattr(module, "_REBUILD_STALE", 8)
     for n in range(1_000):
         virtual.timers.set("a", 10_000 + n)

@@ -115,7 +115,7 @@ def test_a_meta_input_reaches_the_child() -> None:
 
 
 def test_a_childs_calls_can_ask_for_the_parent() -> None:
-    """execution.md 7.4"""
+    """execution.md 7.4; execution.md 13.3/49"""
     world = World(subflow("outer", ["inner"]), sync("inner", {"parent": meta("parent_flow_id")}))
     world.start("outer", flow_id="parent")
     assert world.calls[0].arguments == {"parent": "parent"}
@@ -156,7 +156,7 @@ def test_a_parent_hears_when_the_child_is_deactivated_not_before() -> None:
 
 
 def test_the_outcome_of_a_child_counts_once() -> None:
-    """decisions 25 (B12)"""
+    """decisions 25 (B12); execution.md 13.3/50"""
     world = shop(inner=gives(y=2))
     flow = world.start("outer", {"x": 1})
     [token] = flow.tokens("outer")

@@ -60,7 +60,7 @@ def expected(collect: str, p: str, q: str) -> tuple[str, object]:
 @pytest.mark.parametrize("collect", ["first", "last", "some", "all", "none"])
 @pytest.mark.parametrize(("p", "q"), list(itertools.product(FATES, FATES)))
 def test_a_required_input_by_its_policy_and_the_fate_of_its_providers(collect: str, p: str, q: str) -> None:
-    """execution.md 5.2, 13.14/131-133, 13.26/243-245"""
+    """execution.md 5.2, 13.14/131-133, 13.26/243-245; execution.md 13.4/51, 13.14/135, 13.22/197"""
     answers = {
         "value": gives,
         "nothing": lambda **_: gives(),

@@ -37,7 +37,7 @@ def everything(node_id: str, token: str) -> bool:
 
 
 def test_an_orphaned_call_is_made_again_with_its_token() -> None:
-    """execution.md 13.1/19-22, 13.26/255, decisions 24"""
+    """execution.md 13.11/118, 13.22/199, 13.1/19-22, 13.26/255, decisions 24"""
     world = World(sync("s", {"x": output()}), answers={"s": [SILENT, gives(x=1)]})
     flow = world.start("s")
     world.crash()
@@ -105,6 +105,7 @@ def test_undoing_is_resumed() -> None:
 
 
 def test_undoing_that_waits_is_not_reclaimed_before_its_time() -> None:
+    """execution.md 13.11/118"""
     world = World(
         fan(compensate="http://undo/"), answers={"fan": [gives(r=1), fails()]}, undo={"fan": [unavailable(), UNDONE]}
     )
@@ -192,6 +193,7 @@ def busy_world() -> World:
 
 
 def test_a_replay_gives_the_same_state_at_every_event() -> None:
+    """execution.md 13.9/99"""
     flow = busy_world().flows["f"]
     assert state_bytes(flow.replayed()) == state_bytes(flow.state)
     assert derived(flow.replayed()) == derived(flow.state)

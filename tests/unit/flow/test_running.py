@@ -63,7 +63,7 @@ def test_a_diamond_runs_every_step_once() -> None:
 
 
 def test_a_failing_arm_of_a_diamond_fails_what_needs_it() -> None:
-    """execution.md 13.1/4"""
+    """execution.md 13.4/52, 13.1/4"""
     steps = [s if s.id != "b" else link("b", "x", "y", work={"max_retries": 1}) for s in DIAMOND]
     world = World(*steps, answers=VALUES | {"b": unavailable()})
     flow = world.start("d")
@@ -143,7 +143,7 @@ def test_a_default_stands_in_when_nothing_provides_an_optional_input() -> None:
 
 
 def test_a_goal_that_its_predicate_skips_counts_as_done() -> None:
-    """execution.md 13.1/18, 13.3/41, decisions 20"""
+    """execution.md 13.1/18, 13.2/41, decisions 20"""
     world = World(link("p", makes="x"), link("g", "x", "y", predicate="no"), scripts={"no": lambda i: False})
     world.answers["p"] = gives(x=1)
     flow = world.start("g")

@@ -33,6 +33,7 @@ def rebuilt(steps: dict[str, Step]) -> Catalog:
 
 @given(CHANGES)
 def test_edges_follow_the_steps_whatever_happened(changes: list[Step | str]):
+    """execution.md 13.23/223, 13.26/261"""
     catalog = Catalog()
     for change in changes:
         if isinstance(change, Step):

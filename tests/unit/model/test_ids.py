@@ -26,11 +26,13 @@ from argyll.model.shape import ID_PATTERN
     ],
 )
 def test_examples(text: str, sane: str):
+    """execution.md 13.23/221"""
     assert sanitize_id(text) == sane
 
 
 @given(st.text())
 def test_an_id_stays_as_it_is(text: str):
+    """execution.md 13.23/221"""
     sane = sanitize_id(text)
     assert sanitize_id(sane) == sane
     assert not is_child_flow_id(sane)

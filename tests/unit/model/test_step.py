@@ -51,11 +51,13 @@ def test_attempts_are_retries_and_one(given: WorkConfig, limit: int):
     ],
 )
 def test_a_lone_backoff_bound_moves_the_other(init_ms: int, max_ms: int, expected: tuple[int, int]):
+    """execution.md 13.23/217"""
     work = WorkConfig(init_backoff_ms=init_ms, max_backoff_ms=max_ms).with_defaults(DEFAULT_WORK)
     assert (work.init_backoff_ms, work.max_backoff_ms) == expected
 
 
 def test_filling_in_twice_changes_nothing():
+    """execution.md 13.23/217"""
     for given in (
         WorkConfig(),
         WorkConfig(max_attempts=2, jitter=True, parallelism=3),

@@ -106,6 +106,7 @@ def test_the_flat_spelling_loses_nothing(step: Step):
 @given(STEPS)
 @settings(max_examples=100, deadline=None)
 def test_canonical_bytes_do_not_depend_on_the_spelling(step: Step):
+    """execution.md 13.23/218"""
     flat = step_from_json(through_text(step_to_flat(step)), native=True)
     nested = step_from_json(through_text(step_to_json(step)))
     assert canonical_step(flat) == canonical_step(nested) == canonical_step(step)
@@ -139,6 +140,7 @@ def attribute(spec: dict[str, Any], *, native: bool) -> Attribute:
     ],
 )
 def test_what_means_the_same_is_equal(one: Any, other: Any):
+    """execution.md 13.23/218"""
     assert canonical_step(step_from_json(one)) == canonical_step(step_from_json(other))
 
 
@@ -154,6 +156,7 @@ def test_what_means_the_same_is_equal(one: Any, other: Any):
     ],
 )
 def test_what_differs_is_not_equal(changed: Any):
+    """execution.md 13.23/218"""
     assert canonical_step(step_from_json(changed)) != canonical_step(step_from_json(written()))
 
 

@@ -96,13 +96,13 @@ def test_a_provider_blocked_by_init_leaves_its_consumer_lacking() -> None:
     ("collect", "included"), [("first", ["c"]), ("last", ["c", "p"]), ("some", ["c", "p"]), ("all", ["c", "p"])]
 )
 def test_init_prunes_providers_of_first_only(collect: str, included: list[str]) -> None:
-    """execution.md 13.21/186"""
+    """execution.md 13.22/197, 13.21/186"""
     result = plan([makes("p", "x"), reads("c", "x", collect=collect)], "c", {"x": 1})
     assert (list(result.steps), result.required) == (included, ())
 
 
 def test_an_input_that_is_to_be_absent_needs_no_provider() -> None:
-    """execution.md 13.21/187"""
+    """execution.md 13.14/135, 13.21/187"""
     result = plan([reads("c", "x", collect="none")], "c")
     assert (list(result.steps), result.required) == (["c"], ())
 

@@ -52,11 +52,13 @@ def mapped(query, document=STORE):
     ],
 )
 def test_selects(query, expected):
+    """execution.md 13.7/75"""
     assert mapped(query) == expected
 
 
 @pytest.mark.parametrize("query", ["$.nothing", "$.books.title", "$.owner[0]", "$.books[9]", "$.books[::0]", "$ == 1"])
 def test_no_match_is_no_value(query):
+    """execution.md 13.7/73"""
     with pytest.raises(RunError, match="no matches"):
         mapped(query)
 

@@ -72,6 +72,7 @@ async def test_a_long_list_that_fails_half_way_breaks_off(api: Any):
 
 
 async def test_a_foreign_cursor_is_400(api: Any):
+    """execution.md 13.8/84, 13.24/228"""
     api.engine.fail_with = InvalidCursor("@@")
     status, body, _ = await api.call("POST", "/engine/flow/query", {"cursor": "@@"})
     assert status == 400
@@ -107,6 +108,7 @@ async def test_history_has_the_rest_envelope(api: Any):
     ],
 )
 async def test_history_is_paged(api: Any, query: str, sequences: list[int], following: int | None):
+    """execution.md 13.24/233"""
     api.engine.commit(("flow", "x"), *["work_started"] * 5)
     _, body, _ = await api.call("GET", "/engine/flow/x/events" + query)
     assert [event["sequence"] for event in body["events"]] == sequences

@@ -76,6 +76,7 @@ async def test_http_1_0_keeps_alive_when_asked(api: Any):
 )
 @pytest.mark.parametrize("size", [101, 200_000])
 async def test_a_body_over_its_limit_is_413_and_names_the_limit(start: Any, path: str, limit_name: str, size: int):
+    """execution.md 13.24/226-227"""
     api = await start(**{limit_name: 100})
     status, body, _ = await api.call("POST", path, b"x" * size)
     assert status == 413

@@ -48,6 +48,7 @@ def test_big_integers_stay_exact():
     ],
 )
 def test_a_misfit_is_named_by_place_and_mend(change: Any, path: str, code: str, says: str):
+    """execution.md 13.24/227"""
     with pytest.raises(BadRequest) as caught:
         read_start(json.encode(START | change))
     (found,) = caught.value.errors
@@ -106,6 +107,7 @@ def test_depth_counts_nesting_not_brackets():
     ],
 )
 def test_a_query_out_of_range_is_refused(query: QueryFlows, path: str):
+    """execution.md 13.8/87, 13.24/228"""
     with pytest.raises(BadRequest) as caught:
         check_query(query)
     assert [found["path"] for found in caught.value.errors] == [path]

@@ -17,6 +17,7 @@ STEP: dict[str, Any] = {
 
 @pytest.mark.parametrize("path", ["/engine", "/engine/"])
 async def test_the_overview_has_catalog_and_health(api: Any, path: str):
+    """execution.md 13.24/231"""
     await api.engine.register_step(STEP)
     status, body, headers = await api.call("GET", path)
     assert status == 200
@@ -26,6 +27,7 @@ async def test_the_overview_has_catalog_and_health(api: Any, path: str):
 
 
 async def test_liveness_names_the_state_of_the_log(api: Any):
+    """execution.md 13.24/231"""
     async with await api.socket():
         status, body, headers = await api.call("GET", "/health")
     assert (status, headers["X-Argyll-Raft-State"]) == (200, "leader")
@@ -104,6 +106,7 @@ async def test_a_flow_is_read_and_cancelled(api: Any):
     [("GET", ""), ("GET", "/status"), ("GET", "/events"), ("GET", "/events?from=3"), ("POST", "/cancel")],
 )
 async def test_an_unknown_flow_is_404(api: Any, method: str, path: str):
+    """execution.md 13.24/228"""
     status, body, _ = await api.call(method, "/engine/flow/nope" + path)
     assert (status, body["status"]) == (404, 404)
     assert "nope" in body["detail"]
@@ -162,6 +165,7 @@ async def test_head_is_get_without_the_body(api: Any):
 
 @pytest.mark.parametrize(("path", "allow"), [("/engine/step", "GET, HEAD, POST, OPTIONS"), ("/no/such", "OPTIONS")])
 async def test_options_is_answered_everywhere(api: Any, path: str, allow: str):
+    """execution.md 13.24/231"""
     status, body, headers = await api.call("OPTIONS", path)
     assert (status, body, headers["Allow"]) == (200, None, allow)
 
@@ -190,6 +194,7 @@ async def test_no_cors_headers_unless_configured(api: Any):
 
 
 async def test_any_origin_when_configured(start: Any):
+    """execution.md 13.24/231"""
     api = await start(cors_origins=("*",))
     for path in ("/health", "/nope"):
         _, _, headers = await api.call("GET", path)

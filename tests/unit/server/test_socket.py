@@ -43,6 +43,7 @@ async def talk(api: Any, **options: Any) -> Talk:
 
 
 async def test_a_subscription_is_acknowledged_and_brings_later_events_only(api: Any):
+    """execution.md 13.2/37"""
     api.engine.commit(X, "flow_started")
     client = await talk(api)
     assert await client.ask("subscribe", sub_id="s") == {"type": "subscribed", "sub_id": "s", "items": []}

@@ -24,6 +24,7 @@ PROBLEM = "application/problem+json"
     ],
 )
 async def test_a_report_reaches_the_engine(api: Any, content_type: str, body: bytes, call: tuple[str, Any]):
+    """execution.md 13.23/224, 13.24/230"""
     api.engine.commit(("flow", "p:s:t"), "flow_started")
     status, answer, headers = await api.call(
         "POST", "/webhook/p:s:t/step/t", body, headers={"Content-Type": content_type}
@@ -46,6 +47,7 @@ async def test_a_report_reaches_the_engine(api: Any, content_type: str, body: by
     ],
 )
 async def test_a_report_that_cannot_be_read_is_400(api: Any, content_type: str, body: bytes):
+    """execution.md 13.24/230"""
     api.engine.commit(("flow", "f"), "flow_started")
     assert (await api.call("POST", "/webhook/f/s/t", body, headers={"Content-Type": content_type}))[0] == 400
     assert api.engine.calls == []
@@ -53,6 +55,7 @@ async def test_a_report_that_cannot_be_read_is_400(api: Any, content_type: str, 
 
 @pytest.mark.parametrize("path", ["/webhook/nope/s/t", "/webhook/f/s/other"])
 async def test_a_report_on_what_is_not_there_is_400_not_404(api: Any, path: str):
+    """execution.md 13.24/230"""
     api.engine.commit(("flow", "f"), "flow_started")
     status, body, _ = await api.call("POST", path, {})
     assert (status, body["status"], body["instance"]) == (400, 400, path)

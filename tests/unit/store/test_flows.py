@@ -32,6 +32,7 @@ def ids(page: FlowPage) -> list[str]:
 
 
 async def test_active_flows_come_first_then_by_time_then_by_id(store: Store) -> None:
+    """execution.md 13.8/83"""
     for flow_id, time, status in [
         ("d", 1, "failed"),
         ("c", 9, "active"),
@@ -46,6 +47,7 @@ async def test_active_flows_come_first_then_by_time_then_by_id(store: Store) -> 
 
 @pytest.mark.parametrize("limit", [1, 2, 3, 5, 10])
 async def test_pages_may_end_among_equal_times(store: Store, limit: int) -> None:
+    """execution.md 13.8/83"""
     for number in range(12):
         await put(store, f"f{number:02}", 10 + number // 4, IndexUpdate("completed"))
     for sort, expected in (
@@ -57,6 +59,7 @@ async def test_pages_may_end_among_equal_times(store: Store, limit: int) -> None
 
 
 async def test_rows_show_status_time_labels_and_error(store: Store) -> None:
+    """execution.md 13.4/54"""
     await put(store, "a", 1, IndexUpdate("active", {"team": "x", "tier": "1"}))
     await put(store, "a", 2, IndexUpdate(labels={"tier": "", "new": "y"}))
     assert store.query_flows(FlowQuery()).flows == [FlowRow("a", "active", 1, {"team": "x", "new": "y"}, None)]
@@ -66,6 +69,7 @@ async def test_rows_show_status_time_labels_and_error(store: Store) -> None:
 
 
 async def test_children_are_never_listed_but_known(store: Store) -> None:
+    """execution.md 13.8/86"""
     await put(store, "root", 1, IndexUpdate("active"))
     await put(store, "root:step:1", 2, IndexUpdate("active", {"k": "v"}, root=False))
     await put(store, "root:step:2", 2, IndexUpdate("active", root=False))
@@ -80,6 +84,7 @@ async def test_children_are_never_listed_but_known(store: Store) -> None:
 
 
 async def test_a_status_shows_before_and_after_its_row_is_written(store: Store) -> None:
+    """execution.md 13.4/54"""
     await put(store, "a", 1, IndexUpdate("active"))
     assert store.flow_status("a") == "active"
     assert store.active_flows() == ["a"]
@@ -103,6 +108,7 @@ async def test_an_empty_list(store: Store) -> None:
 
 @pytest.mark.parametrize("cursor", ["@@", "bm90IGpzb24", "e30", "eyJpZCI6ImEiLCJncm91cCI6NywicmVjZW50IjoxfQ", "ü", "a"])
 async def test_a_foreign_cursor_is_refused(store: Store, cursor: str) -> None:
+    """execution.md 13.8/84"""
     with pytest.raises(InvalidCursor, match="start again without a cursor"):
         store.query_flows(FlowQuery(cursor=cursor))
 
@@ -183,6 +189,7 @@ def walk(store: Store, query: FlowQuery) -> tuple[list[FlowRow], set[int]]:
 def test_pages_are_what_sorting_everything_gives(
     few: int, changes: list[tuple[str, str, int, dict[str, str]]], flush_after: int, queries: list[FlowQuery]
 ) -> None:
+    """execution.md 13.8/79, 13.8/83"""
     async def run() -> None:
         store = await Store.in_memory()
         flows: dict[str, Flow] = {}

@@ -290,6 +290,7 @@ def test_options_must_be_positive(name: str) -> None:
 
 
 async def test_a_closed_store_refuses(open_any: OpenStore) -> None:
+    """execution.md 13.2/34"""
     store = await open_any()
     pending = store.append(append(FLOW, 0))
     await store.close()

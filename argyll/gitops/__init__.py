@@ -2,7 +2,7 @@
 
 from argyll.gitops.agent import Agent, Difference, Pace, PruneGuard, Status
 from argyll.gitops.directory import DirectorySource
-from argyll.gitops.repository import GitFailed, GitMissing, GitSource, NotARepository, UnknownRef
+from argyll.gitops.repository import GitFailed, GitMissing, GitSource, NotARepository, UnknownPath, UnknownRef
 from argyll.gitops.source import Snapshot, Source, SourceError, SourceTooLarge
 
 __all__ = [
@@ -20,5 +20,6 @@ __all__ = [
     "SourceError",
     "SourceTooLarge",
     "Status",
+    "UnknownPath",
     "UnknownRef",
 ]

@@ -42,6 +42,10 @@ class UnknownRef(SourceError):
     """The repository has no such branch, tag or commit, or no such directory in it."""
 
 
+class UnknownPath(UnknownRef):
+    """The commit has no such directory."""
+
+
 class GitFailed(SourceError):
     """A git command failed for a reason of its own; the text quotes it."""
 
@@ -66,6 +70,23 @@ class GitSource:
         self._remote = _URL.match(repository) is not None and not Path(repository).exists()
         self._place = _CREDENTIALS.sub(r"\1", repository)
         """The repository as it may be shown and recorded: without a user name or password in its URL."""
+
+    @classmethod
+    def of_directory(cls, directory: Path, ref: str = "HEAD") -> "GitSource":
+        """A directory of a work tree as it was at a commit. Raises `NotARepository` outside of one."""
+        inside = cls(str(directory), ref, cache=directory)
+        prefix = inside._check(inside._run(inside._local(), "rev-parse", "--show-prefix")).stdout
+        return cls(str(directory), ref, prefix.decode("utf-8", "surrogateescape").rstrip("\n"), cache=directory)
+
+    def merge_base(self, other: str) -> str:
+        """The commit at which the ref and another one parted. Raises `UnknownRef` when they share none."""
+        directory = self._local()
+        commits = [self._resolve(directory, ref) for ref in (self._ref, other)]
+        done = self._run(directory, "merge-base", "--end-of-options", *commits)
+        if done.returncode != 0:
+            hint = "fetch more of the history (git fetch --unshallow)"
+            raise UnknownRef(f"{self._place}: {self._ref!r} and {other!r} have no commit in common; {hint}")
+        return done.stdout.decode().split()[0]
 
     @property
     def name(self) -> str:
@@ -129,7 +150,7 @@ class GitSource:
             known = self._run(directory, "for-each-ref", "--count=8", "--format=%(refname:short)", "refs/heads")
             names = ", ".join(known.stdout.decode(errors="replace").split())
             hint = f"its branches: {names}" if names else "it has no commit yet"
-            raise UnknownRef(f"{self._place}: no commit for ref {self._ref!r}; {hint}")
+            raise UnknownRef(f"{self._place}: no commit for ref {self._ref if ref == 'FETCH_HEAD' else ref!r}; {hint}")
         return commit[0]
 
     def _entries(self, directory: Path, commit: str) -> Iterable[tuple[str, int, str]]:
@@ -137,7 +158,7 @@ class GitSource:
         tree = f"{commit}:{self._path}"
         done = self._run(directory, "ls-tree", "-r", "-l", "-z", "--full-tree", "--end-of-options", tree)
         if done.returncode != 0:
-            raise UnknownRef(f"{self._place}: no directory {self._path!r} at {self._ref} ({commit[:12]})")
+            raise UnknownPath(f"{self._place}: no directory {self._path!r} at {self._ref} ({commit[:12]})")
         for record in done.stdout.split(b"\0")[:-1]:
             head, _, name = record.partition(b"\t")
             mode, _, blob, size = head.decode().split()

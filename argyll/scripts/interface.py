@@ -33,6 +33,18 @@ MAX_SCRIPT_CHARS = 262_144
 """Longest script text that is compiled."""
 
 
+@dataclass(frozen=True, slots=True)
+class CallSite:
+    """A call around the place of a failure: the procedure, and where it was called."""
+
+    name: str
+    line: int | None
+    column: int | None
+
+    def __str__(self) -> str:
+        return self.name if self.line is None else f"{self.name} (called at line {self.line}, column {self.column})"
+
+
 class ScriptError(Exception):
     """A script cannot be compiled or run. `line` and `column` are 1-based places in its text, None when unknown."""
 
@@ -55,7 +67,30 @@ class CompileError(ScriptError):
 
 
 class RunError(ScriptError):
-    """The script failed on these arguments; it would fail again."""
+    """The script failed on these arguments; it would fail again.
+
+    `calls` are the calls around the place, innermost first (Ale only); of many, the innermost, and `deeper` counts the
+    others.
+    """
+
+    def __init__(
+        self,
+        message: str,
+        line: int | None = None,
+        column: int | None = None,
+        calls: tuple[CallSite, ...] = (),
+        deeper: int = 0,
+    ) -> None:
+        super().__init__(message, line, column)
+        self.args = (message, line, column, calls, deeper)
+        self.calls = calls
+        self.deeper = deeper
+
+    def __str__(self) -> str:
+        around = [f"in {call}" for call in self.calls]
+        if self.deeper:
+            around.append(f"and {self.deeper:,} calls more")
+        return "; ".join([super().__str__(), *around])
 
 
 class LimitExceeded(RunError):

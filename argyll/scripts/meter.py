@@ -13,28 +13,35 @@ CHARACTERS_PER_STEP: Final = 64
 """A built string costs one step per this many characters, which also bounds the memory of a run."""
 
 
+_UNSET: Final = float("inf")
+
+
 class Meter:
-    """Counts down what a run may still use.
+    """Counts down what a run may still use. Time starts with the second chunk: most runs never read the clock.
 
     `fuel` is what is left of the current chunk and `depth` the nested calls still allowed; evaluators decrement both in
     place and come back here (`refuel`, `too_deep`) only when they run out. `0 <= fuel + reserve <= limits.steps`.
     """
 
-    __slots__ = ("clock", "deadline", "depth", "fuel", "limits", "reserve")
+    __slots__ = ("clock", "deadline", "depth", "fuel", "limits", "output", "reserve")
 
     def __init__(self, limits: Limits, clock: Clock) -> None:
         self.limits = limits
         self.clock = clock
-        self.deadline = clock() + limits.wall_ms / 1000
+        self.deadline = _UNSET
         self.fuel = CHUNK if limits.steps > CHUNK else limits.steps
         self.reserve = limits.steps - self.fuel
         self.depth = limits.depth
+        self.output = 0
 
     def refuel(self, owed: int) -> int:
         """Take `owed` steps and a new chunk from the reserve; the new fuel. Raises `LimitExceeded`."""
         if owed > self.reserve:
             self.exceeded("steps", f"{self.limits.steps:,} steps")
-        if self.clock() > self.deadline:
+        now = self.clock()
+        if self.deadline == _UNSET:
+            self.deadline = now + self.limits.wall_ms / 1000
+        elif now > self.deadline:
             self.exceeded("time", f"{self.limits.wall_ms:,} ms")
         granted = min(self.reserve, owed + CHUNK)
         self.reserve -= granted
@@ -56,6 +63,12 @@ class Meter:
             self.exceeded("size", f"{self.limits.text:,} characters in one string")
         if characters > CHARACTERS_PER_STEP:
             self.charge(characters // CHARACTERS_PER_STEP)
+
+    def check_output(self, characters: int) -> None:
+        """Refuse a result whose strings have more than `limits.output` characters together."""
+        self.output += characters
+        if self.output > self.limits.output:
+            self.exceeded("size", f"{self.limits.output:,} characters in one result")
 
     def too_deep(self) -> NoReturn:
         """Nested calls are used up."""

@@ -7,15 +7,15 @@ from collections.abc import Callable
 from typing import Final
 
 from argyll.scripts.ale import numbers
-from argyll.scripts.ale.equality import equal
+from argyll.scripts.ale.equality import SHORT_TEXT, equal
 from argyll.scripts.ale.values import AleError, Frame, Node, Value
 
 _WIDE: Final = 1 << 62
 
 
-def _slow(operation: numbers.Operation, x: Value, y: Value, offset: int) -> Value:
+def _slow(f: Frame, operation: numbers.Operation, x: Value, y: Value, offset: int) -> Value:
     try:
-        return operation(x, y)
+        return operation(f[0], x, y)
     except AleError as error:
         raise error.placed(offset) from None
 
@@ -29,7 +29,7 @@ def _add(a: Node, b: Node, offset: int) -> Node:
             return x + y
         if tx is int and -_WIDE < x < _WIDE and (ty is float or (ty is int and -_WIDE < y < _WIDE)):
             return x + y
-        return _slow(numbers.add, x, y, offset)
+        return _slow(f, numbers.add, x, y, offset)
 
     return node
 
@@ -43,7 +43,7 @@ def _subtract(a: Node, b: Node, offset: int) -> Node:
             return x - y
         if tx is int and -_WIDE < x < _WIDE and (ty is float or (ty is int and -_WIDE < y < _WIDE)):
             return x - y
-        return _slow(numbers.subtract, x, y, offset)
+        return _slow(f, numbers.subtract, x, y, offset)
 
     return node
 
@@ -57,7 +57,7 @@ def _multiply(a: Node, b: Node, offset: int) -> Node:
             return x * y
         if tx is int and -_WIDE < x < _WIDE and (ty is float or (ty is int and -_WIDE < y < _WIDE)):
             return x * y
-        return _slow(numbers.multiply, x, y, offset)
+        return _slow(f, numbers.multiply, x, y, offset)
 
     return node
 
@@ -69,7 +69,7 @@ def _less(a: Node, b: Node, offset: int) -> Node:
         tx, ty = type(x), type(y)
         if (tx is float or tx is int) and (ty is float or ty is int):
             return x < y
-        return _slow(numbers.less, x, y, offset)
+        return _slow(f, numbers.less, x, y, offset)
 
     return node
 
@@ -81,7 +81,7 @@ def _at_most(a: Node, b: Node, offset: int) -> Node:
         tx, ty = type(x), type(y)
         if (tx is float or tx is int) and (ty is float or ty is int):
             return x <= y
-        return _slow(numbers.at_most, x, y, offset)
+        return _slow(f, numbers.at_most, x, y, offset)
 
     return node
 
@@ -93,7 +93,7 @@ def _same(a: Node, b: Node, offset: int) -> Node:
         tx, ty = type(x), type(y)
         if (tx is float or tx is int) and (ty is float or ty is int):
             return x == y
-        return _slow(numbers.same, x, y, offset)
+        return _slow(f, numbers.same, x, y, offset)
 
     return node
 
@@ -105,7 +105,7 @@ def _different(a: Node, b: Node, offset: int) -> Node:
         tx, ty = type(x), type(y)
         if (tx is float or tx is int) and (ty is float or ty is int):
             return x != y
-        return _slow(numbers.different, x, y, offset)
+        return _slow(f, numbers.different, x, y, offset)
 
     return node
 
@@ -117,7 +117,7 @@ def _greater(a: Node, b: Node, offset: int) -> Node:
         tx, ty = type(x), type(y)
         if (tx is float or tx is int) and (ty is float or ty is int):
             return x > y
-        return _slow(numbers.greater, x, y, offset)
+        return _slow(f, numbers.greater, x, y, offset)
 
     return node
 
@@ -129,7 +129,7 @@ def _at_least(a: Node, b: Node, offset: int) -> Node:
         tx, ty = type(x), type(y)
         if (tx is float or tx is int) and (ty is float or ty is int):
             return x >= y
-        return _slow(numbers.at_least, x, y, offset)
+        return _slow(f, numbers.at_least, x, y, offset)
 
     return node
 
@@ -138,7 +138,7 @@ def _equal(a: Node, b: Node, _offset: int) -> Node:
     def node(f: Frame) -> Value:
         y = b(f)
         x = a(f)
-        if type(x) is str and type(y) is str:
+        if type(x) is str and type(y) is str and len(x) < SHORT_TEXT:
             return x == y
         return equal(f[0], x, y)
 
@@ -149,7 +149,7 @@ def _not_equal(a: Node, b: Node, _offset: int) -> Node:
     def node(f: Frame) -> Value:
         y = b(f)
         x = a(f)
-        if type(x) is str and type(y) is str:
+        if type(x) is str and type(y) is str and len(x) < SHORT_TEXT:
             return x != y
         return not equal(f[0], x, y)
 

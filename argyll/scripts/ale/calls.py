@@ -38,9 +38,12 @@ def call(run: Run, function: Value, arguments: list[Value]) -> Value:
     if depth < 0:
         run.too_deep()
     run.depth = depth
-    result = body(frame)
-    while result is TAIL:
-        result = run.next_body(run.next_frame)
+    try:
+        result = body(frame)
+        while result is TAIL:
+            result = run.next_body(run.next_frame)
+    except AleError as error:
+        raise error.through(function.name, -1) from None
     run.depth = depth + 1
     return result
 

@@ -12,7 +12,7 @@ from argyll.model.json import JSON
 from argyll.scripts.ale.equality import check_depth, thaw
 from argyll.scripts.ale.kinds import kind
 from argyll.scripts.ale.lazy import elements
-from argyll.scripts.ale.numbers import to_float
+from argyll.scripts.ale.numbers import check_bits, to_float
 from argyll.scripts.ale.printer import integer_text, show
 from argyll.scripts.ale.run import Run
 from argyll.scripts.ale.values import AleSet, Cons, Key, Keyword, Lazy, Pair, Symbol, Value, failure
@@ -20,30 +20,41 @@ from argyll.scripts.ale.values import AleSet, Cons, Key, Keyword, Lazy, Pair, Sy
 EXACT_DOUBLE: Final = 2**53
 """Every integer up to this magnitude is a double."""
 _INT64: Final = 2**63
+_SHORT_TEXT: Final = 16
+"""Shorter strings are not counted: the elements around them are, so what they add up to is bounded."""
 
 
-def inbound(value: JSON) -> Value:
+def inbound(run: Run, value: JSON) -> Value:
     """The Ale value of a JSON value. Lists and objects are copied, so later changes outside are not seen."""
     shape = type(value)
     if shape is str or shape is float or value is None or shape is bool:
         return value
     if shape is int:
-        return float(value) if -EXACT_DOUBLE <= value <= EXACT_DOUBLE else value
+        return float(value) if -EXACT_DOUBLE <= value <= EXACT_DOUBLE else _wide(run, value)
     # Text and doubles, the bulk of most documents, are spared a call.
     if shape is list:
-        return [item if (type_ := type(item)) is str or type_ is float else inbound(item) for item in value]
+        run.charge(len(value) >> 1)
+        return [item if (type_ := type(item)) is str or type_ is float else inbound(run, item) for item in value]
     if shape is dict:
+        run.charge(len(value) >> 1)
         return {
-            key: item if (type_ := type(item)) is str or type_ is float else inbound(item)
+            key: item if (type_ := type(item)) is str or type_ is float else inbound(run, item)
             for key, item in value.items()
         }
     raise TypeError(f"not a JSON value: {shape.__name__}")
 
 
+def _wide(run: Run, value: int) -> int:
+    check_bits(run, value.bit_length())
+    return value
+
+
 def outbound(run: Run, value: Value, depth: int = 0) -> JSON:
     """The JSON of an Ale value. Raises `AleError` for what JSON cannot say."""
     shape = type(value)
-    if shape is str or value is None or shape is bool:
+    if shape is str:
+        return _text(run, value)
+    if value is None or shape is bool:
         return value
     if shape is float:
         return _double(value)
@@ -54,6 +65,13 @@ def outbound(run: Run, value: Value, depth: int = 0) -> JSON:
     if shape is int:
         return value if -_INT64 <= value < _INT64 else integer_text(value)
     return _rare(run, value, depth)
+
+
+def _text(run: Run, text: str) -> str:
+    # The same text can stand in a result a thousand times.
+    if len(text) >= _SHORT_TEXT:
+        run.check_output(len(text))
+    return text
 
 
 def _double(value: float) -> JSON:
@@ -78,12 +96,12 @@ def _object(run: Run, members: dict[Key, Value], depth: int) -> JSON:
     for key, value in members.items():
         if type(key) is str:
             keywords += 1
-            result[key] = outbound(run, value, depth + 1)
+            result[_text(run, key)] = outbound(run, value, depth + 1)
     if keywords == len(members):
         return result
     for key, value in members.items():
         if type(key) is not str:
-            result.setdefault(_name(run, thaw(key)), outbound(run, value, depth + 1))
+            result.setdefault(_name(run, thaw(run, key)), outbound(run, value, depth + 1))
     return result
 
 
@@ -91,7 +109,7 @@ def _name(run: Run, key: Value) -> str:
     """The JSON name of an object key that is no keyword."""
     match key:
         case str():
-            return key
+            return _text(run, key)
         case bool():
             return "true" if key else "false"
         case None:
@@ -108,14 +126,14 @@ def _name(run: Run, key: Value) -> str:
 def _rare(run: Run, value: Value, depth: int) -> JSON:
     match value:
         case Keyword():
-            return value.name
+            return _text(run, value.name)
         case Cons() | Lazy():
             return _array(run, elements(run, value), depth)
         case Fraction():
             return _double(to_float(value))
         case Symbol():
-            return value.full
+            return _text(run, value.full)
         case AleSet() | bytes() | Pair():
-            return show(run, value)
+            return _text(run, show(run, value))
         case _:
             raise failure(f"a {kind(value)} cannot leave a script; return its result instead")

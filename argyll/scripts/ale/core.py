@@ -140,3 +140,37 @@ Core: TypeAlias = (
     | Case
     | Try
 )
+
+
+def size(form: Core) -> int:
+    """The forms that one evaluation of this one can reach: all within it but the bodies of its lambdas."""
+    total, waiting = 0, [form]
+    while waiting:
+        form = waiting.pop()
+        total += 1
+        waiting.extend(_parts(form))
+    return total
+
+
+def _parts(form: Core) -> "list[Core]":
+    match form:
+        case Const() | Local() | Lambda():
+            return []
+        case If():
+            return [form.test, form.then, form.other]
+        case And() | Or() | Begin() | VectorOf() | SetOf():
+            return [*form.items]
+        case Let() | LetRec():
+            return [*form.values, form.body]
+        case Call():
+            return [form.function, *form.arguments]
+        case ObjectOf():
+            return [*form.keys, *form.values]
+        case PairOf():
+            return [form.car, form.cdr]
+        case Case():
+            branches = [part for candidates, body in form.branches for part in (*candidates, body)]
+            return [form.subject, *branches]
+        case Try():
+            catches = [part for catch in form.catches for part in catch]
+            return [form.body, *catches, *([] if form.ensure is None else [form.ensure])]

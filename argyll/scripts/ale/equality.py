@@ -18,6 +18,9 @@ from argyll.scripts.meter import exceeded
 MAX_VALUE_DEPTH: Final = 512
 """How deep values may nest to be compared, hashed, printed or converted."""
 
+SHORT_TEXT: Final = 4096
+"""Longer strings cost steps to compare."""
+
 
 def check_depth(depth: int) -> None:
     """Refuse values nested deeper than `MAX_VALUE_DEPTH`."""
@@ -30,7 +33,11 @@ def equal(run: Run, a: Value, b: Value, depth: int = 0) -> bool:
     kind = type(a)
     if kind is not type(b):
         return False
-    if kind is str or kind is int or kind is float or kind is Fraction or kind is bytes:
+    if kind is str or kind is bytes:
+        if len(a) >= SHORT_TEXT:
+            run.charge(len(a) >> 10)
+        return a == b
+    if kind is int or kind is float or kind is Fraction:
         return a == b
     if a is b:
         return kind not in _CONTAINERS or not _holds_nan(run, a, depth)
@@ -125,21 +132,24 @@ _SCALAR_TAGS: dict[type, str] = {
 }
 
 
-def thaw(key: Key) -> Value:
+def thaw(run: Run, key: Key) -> Value:
     """The value a key was frozen from. Members of sets and objects come in a fixed order, not the original one."""
     if type(key) is str:
         return Keyword(key)
     tag = key[0]
     if tag == "symbol":
         return Symbol(key[2], key[1])
-    if tag == "vector":
-        return [thaw(item) for item in key[1:]]
-    if tag == "list":
-        return linked([thaw(item) for item in key[1:]])
+    if tag == "vector" or tag == "list":
+        run.charge(len(key))
+        items = [thaw(run, item) for item in key[1:]]
+        return items if tag == "vector" else linked(items)
     if tag == "pair":
-        return Pair(thaw(key[1]), thaw(key[2]))
+        run.charge(1)
+        return Pair(thaw(run, key[1]), thaw(run, key[2]))
     if tag == "set":
-        return AleSet({member: thaw(member) for member in sorted(key[1], key=repr)})
+        run.charge(len(key[1]))
+        return AleSet({member: thaw(run, member) for member in sorted(key[1], key=repr)})
     if tag == "object":
-        return {name: thaw(member) for name, member in sorted(key[1], key=repr)}
+        run.charge(len(key[1]))
+        return {name: thaw(run, member) for name, member in sorted(key[1], key=repr)}
     return key[1]

@@ -1,7 +1,8 @@
 """Core language to Python closures. Each takes a frame and answers a value, or TAIL for a call still to be made.
 
 Arguments are evaluated right to left, then the operator. Counting happens at lambda calls (fuel and depth) and inside
-built-in loops; everything else is bounded by the size of the script.
+built-in loops; everything else is bounded by the length of a body. A failure on its way out of a call notes that call; a
+tail call has left its frame and is not noted.
 """
 
 from collections.abc import Callable
@@ -33,6 +34,24 @@ from argyll.scripts.ale.values import (
 def compile_node(form: core.Core, tail: bool = False) -> Node:
     """The closure for a core form. Only a `tail` one may answer TAIL, to a caller that follows it."""
     return _COMPILERS[type(form)](form, tail)
+
+
+LONG_BODY: Final = 64
+"""A body of more forms than this costs a step more for every four of them; shorter ones cost the step of their call."""
+
+
+def compile_body(form: core.Core) -> Node:
+    """The closure for a body, which may answer TAIL; a long one charges for its length."""
+    body = compile_node(form, tail=True)
+    steps = (core.size(form) - LONG_BODY) >> 2
+    if steps <= 0:
+        return body
+
+    def charged(f: Frame) -> Value:
+        f[0].charge(steps)
+        return body(f)
+
+    return charged
 
 
 def _const(form: core.Const, _tail: bool) -> Node:
@@ -143,7 +162,7 @@ def _let_rec(form: core.LetRec, tail: bool) -> Node:
 
 
 def _lambda(form: core.Lambda, _tail: bool) -> Node:
-    clauses: tuple[Clause, ...] = tuple((c.count, c.rest, compile_node(c.body, True)) for c in form.clauses)
+    clauses: tuple[Clause, ...] = tuple((c.count, c.rest, compile_body(c.body)) for c in form.clauses)
     count, rest, body = clauses[0]
     arity = count if len(clauses) == 1 and not rest else -1
     name = form.name
@@ -466,9 +485,12 @@ def _plain_call(operator: Node, arguments: list[Node], offset: int) -> Node:
         if depth < 0:
             run.too_deep()
         run.depth = depth
-        result = body(frame)
-        while result is TAIL:
-            result = run.next_body(run.next_frame)
+        try:
+            result = body(frame)
+            while result is TAIL:
+                result = run.next_body(run.next_frame)
+        except AleError as error:
+            raise error.through(function.name, offset) from None
         run.depth = depth + 1
         return result
 
@@ -492,9 +514,12 @@ def _plain_call1(operator: Node, argument: Node, offset: int) -> Node:
         if depth < 0:
             run.too_deep()
         run.depth = depth
-        result = body(frame)
-        while result is TAIL:
-            result = run.next_body(run.next_frame)
+        try:
+            result = body(frame)
+            while result is TAIL:
+                result = run.next_body(run.next_frame)
+        except AleError as error:
+            raise error.through(function.name, offset) from None
         run.depth = depth + 1
         return result
 

@@ -35,7 +35,7 @@ def force(run: Run, cell: Lazy) -> bool:
     if cell.state != PENDING:
         return cell.state == PRESENT
     if cell.failure is not None:
-        raise cell.failure
+        raise cell.failure.again()
     produce = cell.produce
     if produce is None:
         raise AleError("a lazy sequence depends on itself", "a lazy sequence depends on itself")
@@ -98,9 +98,8 @@ def pull_from(run: Run, sequence: Value) -> Pull:
     if type(sequence) is list:
         return pull_list(sequence)
     if type(sequence) is not Lazy:
-        items = eager_elements(sequence)
-        run.charge(len(items) >> 2)
-        return pull_list(items)
+        run.charge(count(sequence) >> 2)
+        return pull_list(_eager_elements(run, sequence))
     current: Value = sequence
     eager: Pull | None = None
 
@@ -113,13 +112,29 @@ def pull_from(run: Run, sequence: Value) -> Pull:
         value = current.first
         current = current.rest
         if type(current) is not Lazy:
-            eager = pull_list(eager_elements(current))
+            run.charge(count(current) >> 2)
+            eager = pull_list(_eager_elements(run, current))
         return value
 
     return pull
 
 
-def eager_elements(sequence: Value) -> list[Value]:
+def count(sequence: Value) -> int:
+    """The elements of a counted sequence, without walking it. Raises `AleError` for other values."""
+    match sequence:
+        case list() | str() | dict() | bytes():
+            return len(sequence)
+        case None:
+            return 0
+        case Cons():
+            return sequence.count
+        case AleSet():
+            return len(sequence.members)
+        case _:
+            raise mismatch(sequence, "sequence")
+
+
+def _eager_elements(run: Run, sequence: Value) -> list[Value]:
     """The elements of a sequence that is not lazy; objects yield (key . value) pairs."""
     match sequence:
         case list():
@@ -129,25 +144,24 @@ def eager_elements(sequence: Value) -> list[Value]:
         case str() | Cons() | bytes():
             return list(sequence)
         case dict():
-            return [entry(key, value) for key, value in sequence.items()]
+            return [entry(run, key, value) for key, value in sequence.items()]
         case AleSet():
             return list(sequence.members.values())
         case _:
             raise mismatch(sequence, "sequence")
 
 
-def entry(key: Value, value: Value) -> Value:
+def entry(run: Run, key: Value, value: Value) -> Value:
     """What an object yields for one member: a pair, which is a proper list when the value is one."""
-    name = Keyword(key) if type(key) is str else thaw(key)
+    name = Keyword(key) if type(key) is str else thaw(run, key)
     return Cons(name, value) if value is None or type(value) is Cons else Pair(name, value)
 
 
 def elements(run: Run, sequence: Value) -> list[Value]:
     """All elements of any sequence, realised; not to be changed. Charges one step each, within the size limit."""
     if type(sequence) is not Lazy:
-        items = eager_elements(sequence)
-        run.charge(len(items))
-        return items
+        run.charge(count(sequence))
+        return _eager_elements(run, sequence)
     items: list[Value] = []
     pull = pull_from(run, sequence)
     while (value := pull(run)) is not END:
@@ -189,7 +203,7 @@ def first_of(run: Run, sequence: Value) -> Value:
             return sequence.first if force(run, sequence) else None
         case dict():
             for key, value in sequence.items():
-                return entry(key, value)
+                return entry(run, key, value)
             return None
         case AleSet():
             for member in sequence.members.values():

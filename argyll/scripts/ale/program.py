@@ -1,18 +1,19 @@
 """A compiled Ale script: the whole way from text to a result, with every failure as one of the interface's errors."""
 
 from collections.abc import Callable, Mapping, Sequence
-from typing import NoReturn, TypeVar
+from typing import Final, NoReturn, TypeVar
 
 from argyll.model.json import JSON
 from argyll.scripts.ale import library, macros, special
 from argyll.scripts.ale.convert import inbound, outbound
-from argyll.scripts.ale.evaluator import compile_node
+from argyll.scripts.ale.evaluator import compile_body
 from argyll.scripts.ale.expander import Expander, Scope
 from argyll.scripts.ale.reader import MAX_NESTING, is_parameter_name, place, read
 from argyll.scripts.ale.run import Run
 from argyll.scripts.ale.values import TAIL, AleError, Frame, Node, Value
 from argyll.scripts.interface import (
     DEFAULT_LIMITS,
+    CallSite,
     Clock,
     CompileError,
     Language,
@@ -25,6 +26,9 @@ from argyll.scripts.meter import exceeded
 
 LANGUAGE_PARTS = (library, special, macros)
 """Importing these defines the language."""
+
+MAX_MESSAGE: Final = 4_096
+"""Characters of a failure's message that leave a script; `raise` can make longer ones."""
 
 Result = TypeVar("Result")
 
@@ -39,7 +43,7 @@ def compile_ale(text: str, names: Sequence[str], clock: Clock) -> "AleProgram":
         raise CompileError("the script is empty; it needs at least one form")
     scope = Scope((), None, names)
     try:
-        node = compile_node(Expander(text, Run(DEFAULT_LIMITS, clock)).body(forms, scope), tail=True)
+        node = compile_body(Expander(text, Run(DEFAULT_LIMITS, clock)).body(forms, scope))
     except RecursionError:
         raise CompileError(f"the script nests too deeply; {MAX_NESTING} levels are safe") from None
     return AleProgram(text, tuple(names), tuple(scope.names), node, clock)
@@ -77,7 +81,7 @@ class AleProgram:
         frame: Frame = [run, None]
         try:
             for name in self._used:
-                frame.append(inbound(args.get(name)))
+                frame.append(inbound(run, args.get(name)))
             result = self._node(frame)
             while result is TAIL:
                 result = run.next_body(run.next_frame)
@@ -90,8 +94,16 @@ class AleProgram:
             raise exceeded("memory", "the memory of this process") from None
 
     def _failed(self, error: AleError) -> NoReturn:
-        line, column = place(self._text, error.offset) if error.offset >= 0 else (None, None)
-        raise RunError(error.message, line, column) from None
+        line, column = self._place(error.offset)
+        calls = tuple([CallSite(name, *self._place(offset)) for name, offset in error.calls])
+        raise RunError(_shortened(error.message), line, column, calls, error.deeper) from None
+
+    def _place(self, offset: int) -> tuple[int | None, int | None]:
+        return place(self._text, offset) if offset >= 0 else (None, None)
+
+
+def _shortened(message: str) -> str:
+    return message if len(message) <= MAX_MESSAGE else f"{message[:MAX_MESSAGE]}..."
 
 
 def _truth(_run: Run, value: Value) -> bool:

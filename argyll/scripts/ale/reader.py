@@ -7,6 +7,7 @@ from enum import Enum
 from fractions import Fraction
 from typing import Final, NoReturn
 
+from argyll.scripts.ale.numbers import MAX_INTEGER_BITS
 from argyll.scripts.ale.values import Keyword, Symbol, Value
 from argyll.scripts.interface import CompileError
 
@@ -224,7 +225,7 @@ class _Reader:
                 digits, base = next(
                     pair for pair in ((binary, 2), (hexadecimal, 16), (octal, 8), (decimal, 10)) if pair[0]
                 )
-                return int(sign + digits.lstrip("_"), base)
+                return self.integer(int(sign + digits.lstrip("_"), base), offset)
             if match := _RATIO.fullmatch(token):
                 ratio = Fraction(int(match[1]), int(match[2]))
                 return ratio.numerator if ratio.denominator == 1 else ratio
@@ -236,6 +237,11 @@ class _Reader:
         except ValueError:
             self.fail(offset, "this number has too many digits")
         raise syntax_error(self.text, offset, f"malformed number {token!r}")
+
+    def integer(self, value: int, offset: int) -> int:
+        if value.bit_length() > MAX_INTEGER_BITS:
+            self.fail(offset, "this number has too many digits")
+        return value
 
     def symbol(self, token: str, offset: int) -> Form:
         if token in ("#t", "#f"):

@@ -1,7 +1,6 @@
 """The state of one evaluation: the meter plus the tail call that waits to be made."""
 
 from argyll.scripts.ale.values import Frame, Node
-from argyll.scripts.interface import Clock, Limits
 from argyll.scripts.meter import Meter
 
 
@@ -12,6 +11,3 @@ class Run(Meter):
 
     next_body: Node
     next_frame: Frame
-
-    def __init__(self, limits: Limits, clock: Clock) -> None:
-        super().__init__(limits, clock)

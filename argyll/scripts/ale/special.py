@@ -36,7 +36,7 @@ def begin(expander: Expander, form: Form, scope: Scope) -> core.Core:
 )
 def let(expander: Expander, form: Form, scope: Scope) -> core.Core:
     pairs = expander.bindings(form.items[1])
-    values = tuple([expander.expand(value, scope) for _, value in pairs])
+    values = tuple([named(expander.expand(value, scope), name) for name, value in pairs])
     body = expander.body(form.items[2:], Scope([name for name, _ in pairs], scope))
     return core.Let(values, body)
 
@@ -59,10 +59,14 @@ def recursive(expander: Expander, pairs: list[tuple[str, Form]], body: tuple[For
     inner.checked = not all(is_lambda(value) for _, value in pairs)
     values: list[core.Core] = []
     for name, value in pairs:
-        expanded = expander.expand(value, inner)
-        values.append(core.Lambda(expanded.clauses, name) if type(expanded) is core.Lambda else expanded)
+        values.append(named(expander.expand(value, inner), name))
     inner.checked = False
     return core.LetRec(tuple(values), expander.body(body, inner))
+
+
+def named(value: core.Core, name: str) -> core.Core:
+    """A lambda goes by the name that it is bound to, in failures and in print."""
+    return core.Lambda(value.clauses, name) if type(value) is core.Lambda else value
 
 
 def is_lambda(form: Form) -> bool:

@@ -18,20 +18,50 @@ Frame: TypeAlias = list[Any]
 """[run, enclosing frame or None, local 0, local 1, ...]"""
 
 
+MAX_CALLS: Final = 16
+"""How many of the calls around a failure are remembered."""
+
+
 class AleError(Exception):
-    """A failure a script may `recover` from. `value` is what a handler sees, `offset` the place in the text or -1."""
+    """A failure a script may `recover` from.
+
+    `value` is what a handler sees, `offset` the place in the text or -1. `calls` are the calls of procedures around that
+    place, innermost first: names and places; only the first `MAX_CALLS` are kept, `deeper` counts the others.
+    """
 
     def __init__(self, value: Value, message: str) -> None:
         super().__init__(message)
         self.value = value
         self.message = message
         self.offset = -1
+        self.calls: list[tuple[str, int]] = []
+        self.deeper = 0
 
     def placed(self, offset: int) -> "AleError":
-        """This error with a place, unless an inner form has given it one already."""
+        """This error with a place, unless an inner form has given it one already.
+
+        Calls that a procedure of the language has made get its place.
+        """
         if self.offset < 0:
             self.offset = offset
+        for index in range(len(self.calls) - 1, -1, -1):
+            name, place = self.calls[index]
+            if place >= 0:
+                break
+            self.calls[index] = (name, offset)
         return self
+
+    def through(self, name: str, offset: int) -> "AleError":
+        """This error on its way out of a call of a procedure."""
+        if len(self.calls) < MAX_CALLS:
+            self.calls.append((name, offset))
+        else:
+            self.deeper += 1
+        return self
+
+    def again(self) -> "AleError":
+        """The same failure met another time: its place stays, its calls are new."""
+        return AleError(self.value, self.message).placed(self.offset)
 
 
 def failure(message: str) -> AleError:

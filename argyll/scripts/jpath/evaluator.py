@@ -18,6 +18,11 @@ from argyll.scripts.meter import Meter, exceeded
 
 REGEX_CACHE_SIZE: Final = 4096
 MAX_PATTERN_CHARS: Final = 4096
+REGEX_WORK_PER_STEP_SHIFT: Final = 12
+"""A match costs one step for so many (as a power of two) characters of text times instructions of the pattern."""
+
+SHORT_TEXT: Final = 4096
+"""Longer strings cost steps to compare."""
 
 
 class _Nothing:
@@ -64,7 +69,7 @@ def compile_exists(segments: tuple[syntax.Segment, ...]) -> Test:
             test = compile_test(selector.test)
 
             def any_child(node: JSON, root: JSON, meter: Meter) -> bool:
-                for child in _children(node):
+                for child in _children(node, meter):
                     meter.charge(1)
                     if test(child, root, meter):
                         return True
@@ -132,11 +137,12 @@ def _descendants(nodes: Nodes, meter: Meter) -> Nodes:
     return result
 
 
-def _children(node: JSON) -> Nodes:
+def _children(node: JSON, meter: Meter) -> Nodes:
     kind = type(node)
     if kind is list:
         return node
     if kind is dict:
+        meter.charge(len(node) >> 1)
         return [node[key] for key in sorted(node)]
     return []
 
@@ -175,7 +181,7 @@ def _select_slice(selector: syntax.Slice) -> Select:
 
 def _select_all(_selector: syntax.Wildcard) -> Select:
     def select(selected: Nodes, node: JSON, root: JSON, meter: Meter) -> None:
-        children = _children(node)
+        children = _children(node, meter)
         meter.charge(len(children))
         selected.extend(children)
 
@@ -186,7 +192,7 @@ def _select_filter(selector: syntax.Filter) -> Select:
     test = compile_test(selector.test)
 
     def select(selected: Nodes, node: JSON, root: JSON, meter: Meter) -> None:
-        for child in _children(node):
+        for child in _children(node, meter):
             meter.charge(1)
             if test(child, root, meter):
                 selected.append(child)
@@ -288,29 +294,33 @@ def equal(a: JSON, b: JSON, meter: Meter) -> bool:
             if not equal(value, b[index], meter):
                 return False
         return True
+    if kind is str and len(a) >= SHORT_TEXT:
+        meter.charge(len(a) >> 10)
     return a == b
 
 
 _NUMBERS: Final = frozenset({int, float})
 
 
-def less(a: JSON, b: JSON) -> bool:
+def less(a: JSON, b: JSON, meter: Meter) -> bool:
     """Order of two numbers or two strings; false for anything else."""
     kind, other = type(a), type(b)
     if kind is str:
+        if len(a) >= SHORT_TEXT:
+            meter.charge(len(a) >> 10)
         return other is str and a < b
     return kind in _NUMBERS and other in _NUMBERS and a < b
 
 
 def _at_most(a: JSON, b: JSON, meter: Meter) -> bool:
-    return a is not NOTHING and b is not NOTHING and (less(a, b) or equal(a, b, meter))
+    return a is not NOTHING and b is not NOTHING and (less(a, b, meter) or equal(a, b, meter))
 
 
 _HOLDS: Final[dict[str, Callable[[JSON, JSON, Meter], bool]]] = {
     "==": equal,
     "!=": lambda a, b, meter: not equal(a, b, meter),
-    "<": lambda a, b, meter: less(a, b),
-    ">": lambda a, b, meter: less(b, a),
+    "<": lambda a, b, meter: less(a, b, meter),
+    ">": lambda a, b, meter: less(b, a, meter),
     "<=": _at_most,
     ">=": lambda a, b, meter: _at_most(b, a, meter),
 }
@@ -356,19 +366,21 @@ def _matching(whole: bool) -> Callable[[tuple[syntax.Expression, ...]], Single]:
             if type(text) is not str or type(expression) is not str:
                 return NOTHING
             meter.check_text(len(text))
-            return _regex_holds(expression, text, whole)
+            return _regex_holds(expression, text, whole, meter)
 
         return matches
 
     return build
 
 
-def _regex_holds(pattern: str, text: str, whole: bool) -> JSON:
+def _regex_holds(pattern: str, text: str, whole: bool, meter: Meter) -> JSON:
     if len(pattern) > MAX_PATTERN_CHARS:
         raise exceeded("size", f"{MAX_PATTERN_CHARS:,} characters in one pattern")
     regex = _regex(pattern)
     if regex is None:
         return NOTHING
+    # Linear in the text, but also in the size of the program that a short pattern can compile to.
+    meter.charge(len(text) * regex.programsize >> REGEX_WORK_PER_STEP_SHIFT)
     try:
         return (regex.fullmatch(text) if whole else regex.search(text)) is not None
     except UnicodeEncodeError:

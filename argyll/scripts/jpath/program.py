@@ -51,10 +51,16 @@ class JpathProgram:
         return self._run(self._exists, value, limits)
 
     def map(self, args: Mapping[str, JSON], document: JSON, limits: Limits = DEFAULT_LIMITS) -> JSON:
-        nodes = self._run(self._query, document, limits)
+        nodes = self._run(self._selected, document, limits)
         if not nodes:
             raise RunError("jpath: the query produced no matches")
         return nodes[0] if len(nodes) == 1 else nodes
+
+    def _selected(self, node: JSON, root: JSON, meter: Meter) -> Nodes:
+        nodes = self._query(node, root, meter)
+        if len(nodes) > 1:
+            _weigh(nodes, meter)
+        return nodes
 
     def _run(self, evaluate: Callable[[JSON, JSON, Meter], Result], document: JSON, limits: Limits) -> Result:
         try:
@@ -63,3 +69,21 @@ class JpathProgram:
             raise exceeded("depth", "the nesting of documents this process can compare") from None
         except MemoryError:
             raise exceeded("memory", "the memory of this process") from None
+
+
+def _weigh(nodes: Nodes, meter: Meter) -> None:
+    """Charge for an answer of several nodes: `..` selects a node and again everything below it."""
+    waiting = [*nodes]
+    while waiting:
+        node = waiting.pop()
+        kind = type(node)
+        if kind is str:
+            meter.check_output(len(node))
+        elif kind is list:
+            meter.charge(len(node))
+            waiting.extend(node)
+        elif kind is dict:
+            meter.charge(len(node))
+            for name in node:
+                meter.check_output(len(name))
+            waiting.extend(node.values())

@@ -139,9 +139,12 @@ def dissoc(run: Run, container: Value, key: Value) -> Value:
         members = container.members
     else:
         raise mismatch(container, "mapper")
-    run.charge(len(members) >> 3)
     without = freeze(run, key)
-    result = {name: value for name, value in members.items() if name != without}
+    if without not in members:
+        return container
+    run.charge(len(members) >> 3)
+    result = dict(members)
+    del result[without]
     return result if type(container) is dict else AleSet(result)
 
 

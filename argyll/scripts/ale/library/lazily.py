@@ -34,6 +34,7 @@ def map_(run: Run, arguments: list[Value]) -> Value:
     pulls = [_pull_or_nothing(run, sequence) for sequence in sequences]
 
     def pull(run: Run) -> Value:
+        run.charge(len(pulls))
         values: list[Value] = []
         for each in pulls:
             value = each(run)
@@ -140,6 +141,7 @@ def zip_(run: Run, sequences: list[Value]) -> Value:
     pulls = [_pull_or_nothing(run, sequence) for sequence in sequences]
 
     def pull(run: Run) -> Value:
+        run.charge(len(pulls))
         values: list[Value] = []
         for each in pulls:
             value = each(run)
@@ -233,6 +235,7 @@ def partition(run: Run, count: Value, second: Value, third: Value = MISSING) -> 
                 window.append(value)
         if not window:
             return END
+        run.charge(len(window))
         result = linked(window[:size])
         window = window[stride:]
         for _ in range(max(0, stride - size)):
@@ -268,7 +271,7 @@ def range_(first: Value = MISSING, second: Value = MISSING, third: Value = MISSI
         if not (current < end if ascending else current > end):
             return END
         value = current
-        current = numbers.add(current, step)
+        current = numbers.add(run, current, step)
         return value
 
     return from_pull(pull)
@@ -283,8 +286,10 @@ def range_(first: Value = MISSING, second: Value = MISSING, third: Value = MISSI
 )
 def cartesian_product(run: Run, sequences: list[Value]) -> Value:
     columns = [elements(run, sequence) for sequence in sequences]
-    size = math.prod(map(len, columns))
-    run.check_size(size)
+    size = 1 if all(columns) else 0
+    for column in columns:
+        size *= len(column)
+        run.check_size(size)
     run.charge(size * len(columns))
     return linked([linked(list(row)) for row in product(*columns)])
 
@@ -342,6 +347,7 @@ def compose(functions: list[Value]) -> Value:
             if len(arguments) != 1:
                 raise failure(f"expected 1 argument, got {len(arguments)}")
             return arguments[0]
+        run.charge(len(functions))
         result = call(run, functions[0], arguments)
         for function in functions[1:]:
             result = call(run, function, [result])

@@ -75,7 +75,9 @@ def no_op(_values: list[Value]) -> Value:
 
 @builtin("raise", "parts*", "Fails with the text of the parts, joined as by str.", tier=1, contextual=True)
 def raise_(run: Run, parts: list[Value]) -> Value:
-    raise failure("".join([display(run, part) for part in parts]))
+    texts = [display(run, part) for part in parts]
+    run.check_text(sum(map(len, texts)))
+    raise failure("".join(texts))
 
 
 @builtin(
@@ -113,6 +115,7 @@ def partial(_run: Run, arguments: list[Value]) -> Value:
     function, *first = arguments
 
     def applied(run: Run, rest: list[Value]) -> Value:
+        run.charge(len(first) >> 4)
         return call(run, function, first + rest)
 
     return procedure("partial", "values*", applied, contextual=True)
@@ -127,6 +130,7 @@ def partial(_run: Run, arguments: list[Value]) -> Value:
 )
 def juxt(_run: Run, functions: list[Value]) -> Value:
     def every(run: Run, arguments: list[Value]) -> Value:
+        run.charge(len(functions))
         return [call(run, function, list(arguments)) for function in functions]
 
     return procedure("juxt", "values*", every, contextual=True)
@@ -222,12 +226,13 @@ def assert_type(run: Run, name: Value, value: Value) -> Value:
     return value
 
 
-@builtin("sym", "name", "The symbol of a string, keyword or symbol.", tier=3)
-def sym(name: Value) -> Value:
+@builtin("sym", "name", "The symbol of a string, keyword or symbol.", tier=3, contextual=True)
+def sym(run: Run, name: Value) -> Value:
     match name:
         case Symbol():
             return name
         case str():
+            run.check_text(len(name))
             domain, slash, local = name.partition("/")
             return Symbol(local, domain) if slash and domain and local else Symbol(name)
         case Keyword():

@@ -7,9 +7,9 @@ from argyll.scripts.ale.calls import element
 from argyll.scripts.ale.catalogue import builtin
 from argyll.scripts.ale.equality import equal, freeze
 from argyll.scripts.ale.kinds import mismatch
-from argyll.scripts.ale.lazy import elements, first_of, is_empty, rest_of
+from argyll.scripts.ale.lazy import count, elements, first_of, is_empty, rest_of
 from argyll.scripts.ale.run import Run
-from argyll.scripts.ale.values import MISSING, AleSet, Cons, Value, failure
+from argyll.scripts.ale.values import MISSING, AleSet, Value, failure
 
 builtin("first", "sequence", "The first element, null when empty.", tier=1, aliases=("car",), contextual=True)(first_of)
 builtin("rest", "sequence", "All but the first element, of the same kind.", tier=1, aliases=("cdr",), contextual=True)(
@@ -33,22 +33,14 @@ for _length in (2, 3, 4):
         _path("".join(_letters))
 
 
-def count(value: Value) -> int:
+def length(value: Value) -> int:
     """Elements of a counted sequence."""
-    match value:
-        case list() | str() | dict() | bytes():
-            return len(value)
-        case None:
-            return 0
-        case Cons():
-            return value.count
-        case AleSet():
-            return len(value.members)
-        case _:
-            raise mismatch(value, "counted")
+    if type(value) not in kinds.COUNTED:
+        raise mismatch(value, "counted")
+    return count(value)
 
 
-builtin("length", "sequence", "The number of elements, characters or members. Not for lazy sequences.", tier=1)(count)
+builtin("length", "sequence", "The number of elements, characters or members. Not for lazy sequences.", tier=1)(length)
 
 
 @builtin("length!", "sequence", "The number of elements; walks lazy sequences.", tier=2, contextual=True)

@@ -4,6 +4,8 @@ import asyncio
 from collections.abc import AsyncIterator
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from argyll.engine import timers as module
 from argyll.engine.timers import Timers
@@ -98,6 +100,40 @@ async def test_the_heap_does_not_grow_with_replaced_wake_ups(virtual: VirtualTim
     assert virtual.move(10_998) == []
     assert virtual.move(10_999) == ["a"]
     assert virtual.move(20_999) == ["b"]
+
+
+KEYS = st.sampled_from("abcd")
+ACTIONS = st.lists(
+    st.one_of(
+        st.tuples(st.just("set"), KEYS, st.integers(0, 60)),
+        st.tuples(st.just("cancel"), KEYS, st.just(0)),
+        st.tuples(st.just("move"), st.just(""), st.integers(0, 20)),
+    ),
+    max_size=40,
+)
+
+
+@given(ACTIONS)
+def test_what_fires_is_what_a_plain_table_says(actions: list[tuple[str, str, int]]):
+    async def run() -> None:
+        virtual, due, now = VirtualTimers(), dict[str, int](), 1_000
+        for action, key, amount in actions:
+            match action:
+                case "set":
+                    due[key] = now + amount
+                    virtual.timers.set(key, due[key])
+                case "cancel":
+                    due.pop(key, None)
+                    virtual.timers.cancel(key)
+                case _:
+                    now += amount
+                    expected = sorted((at_us, name) for name, at_us in due.items() if at_us <= now)
+                    assert virtual.move(now) == [name for _, name in expected]
+                    due = {name: at_us for name, at_us in due.items() if at_us > now}
+            assert len(virtual.timers) == len(due)
+        virtual.timers.close()
+
+    asyncio.run(run())
 
 
 async def test_nothing_fires_after_the_close(virtual: VirtualTimers):

@@ -21,6 +21,8 @@ MAX_CAUSES_LISTED = 50
 """Links listed of a chain of causes."""
 MAX_ORIGINS_LISTED = 100
 """Values traced back for one question about an attribute."""
+MAX_ORIGINS_DEPTH = 25
+"""Steps in a row that a value is traced back through."""
 MAX_VALUE_BYTES = 1_000
 """A larger value is shown by the beginning of its JSON text; the flow's state has it whole."""
 MAX_ERROR_CHARS = 2_000
@@ -101,7 +103,7 @@ class Attempt(Struct, omit_defaults=True):
 
     number: int
     started: Moment
-    outcome: Literal["running", "succeeded", "failed", "not_completed", "taken_over"] = "running"
+    outcome: Literal["running", "succeeded", "failed", "not_completed", "taken_over"]
     node_id: str = ""
     ended: Moment | None = None
     error: str = ""
@@ -301,7 +303,7 @@ class Traced(Struct, omit_defaults=True):
     origins: list[Origin] = []
     seen: bool = False
     untraced: bool = False
-    """The question has led to more than `MAX_ORIGINS_LISTED` values; ask about this attribute itself."""
+    """The question has led too far (`MAX_ORIGINS_LISTED`, `MAX_ORIGINS_DEPTH`); ask about this attribute itself."""
 
 
 class AttributeStory(Struct, omit_defaults=True):

@@ -51,8 +51,8 @@ def step_code(telling: Telling, step_id: str) -> ReasonCode:
     return "script_failed" if execution.error.startswith((MATCH_FAILED, PREDICATE_FAILED)) else "too_many_items"
 
 
-def step_reason(telling: Telling, step_id: str) -> Reason:
-    """Why a step of the plan is as it is, with what began it."""
+def step_reason(telling: Telling, step_id: str, *, deep: bool) -> Reason:
+    """Why a step of the plan is as it is: with what began it when `deep`, else with its nearest causes."""
     flow, notes = telling.flow, telling.history.steps[step_id]
     execution = flow.executions[step_id]
     reason = Reason(step_code(telling, step_id))
@@ -62,7 +62,7 @@ def step_reason(telling: Telling, step_id: str) -> Reason:
     if reason.code in ("match", "unreachable"):
         moments = telling.history.moments()
         reason.inputs = [input_facts(flow, step_id, name, moments, before) for name in execution.unsatisfied]
-        reason.because = causes_of(telling, step_id, execution.unsatisfied, before)
+        reason.because = causes_of(telling, step_id, execution.unsatisfied, before, deep=deep)
     elif reason.code == "not_needed":
         reason.readers = notes.readers
     elif reason.code == "work_failed" and execution.first_failed:
@@ -82,9 +82,9 @@ def _predicate(telling: Telling, step_id: str, reason: Reason) -> None:
     reason.received = {name: shown(value) for name, value in sorted(received.items())}
 
 
-def causes_of(telling: Telling, step_id: str, names: Iterable[str], before: int) -> list[Cause]:
-    """Why inputs of a step did not come (or came although they must not), nearest first; each step is
-    followed once."""
+def causes_of(telling: Telling, step_id: str, names: Iterable[str], before: int, *, deep: bool = True) -> list[Cause]:
+    """Why inputs of a step did not come (or came although they must not), nearest first; a step is followed once, and
+    none without `deep`."""
     causes: list[Cause] = []
     seen: set[str] = {step_id}
     stack = [_Want(step_id, tuple(names), before)]
@@ -94,7 +94,7 @@ def causes_of(telling: Telling, step_id: str, names: Iterable[str], before: int)
         for name in want.names:
             for cause in _links(telling, want, name):
                 causes.append(cause)
-                if cause.step and cause.step not in seen and cause.code in ("unreachable", "match"):
+                if deep and cause.step and cause.step not in seen and cause.code in ("unreachable", "match"):
                     seen.add(cause.step)
                     decided = telling.history.steps[cause.step].decided
                     unsatisfied = tuple(telling.flow.executions[cause.step].unsatisfied)

@@ -75,7 +75,7 @@ def step_story(telling: Telling, step_id: str, *, detailed: bool) -> StepStory:
     story = StepStory(
         step_id,
         flow.executions[step_id].status,
-        step_reason(telling, step_id),
+        step_reason(telling, step_id, deep=detailed),
         step.type,
         step_id in flow.plan.goals,
         {name: list(readers) for name in step.outputs if (readers := flow.plan.consumers(name))},

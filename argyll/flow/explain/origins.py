@@ -1,6 +1,7 @@
 """Where a value comes from: the step and work item that gave it, what that step had received, and so on down to init."""
 
 from argyll.flow.explain.answer import (
+    MAX_ORIGINS_DEPTH,
     MAX_ORIGINS_LISTED,
     MAX_VALUES_LISTED,
     AttributeStory,
@@ -85,7 +86,7 @@ class _Tracing:
         event = self._telling.history.value_events[name][index]
         return Traced(name, index, shown(value.value), moment(value.set_at, flow.created_at, event), value.step)
 
-    def value(self, name: str, index: int) -> Traced:
+    def value(self, name: str, index: int, depth: int = 0) -> Traced:
         """A value with all that it was made from."""
         traced = self.bare(name, index)
         if not traced.step:
@@ -93,14 +94,14 @@ class _Tracing:
         if (name, index) in self._seen:
             traced.seen = True
             return traced
-        if len(self._seen) >= MAX_ORIGINS_LISTED:
+        if len(self._seen) >= MAX_ORIGINS_LISTED or depth >= MAX_ORIGINS_DEPTH:
             traced.untraced = True
             return traced
         self._seen.add((name, index))
-        self._producer(traced)
+        self._producer(traced, depth)
         return traced
 
-    def _producer(self, traced: Traced) -> None:
+    def _producer(self, traced: Traced, depth: int) -> None:
         telling, flow = self._telling, self._telling.flow
         step, execution = flow.plan.steps[traced.step], flow.executions[traced.step]
         spec = step.outputs[traced.attribute]
@@ -111,9 +112,10 @@ class _Tracing:
             traced.items = len(execution.work_items)
         elif execution.work_items:
             traced.item = item_story(telling, step.id, next(iter(execution.work_items)))
-        traced.origins = [self._origin(traced.step, entry) for entry in telling.history.steps[step.id].inputs or ()]
+        inputs = telling.history.steps[step.id].inputs or ()
+        traced.origins = [self._origin(step.id, entry, depth + 1) for entry in inputs]
 
-    def _origin(self, step_id: str, entry: Input) -> Origin:
+    def _origin(self, step_id: str, entry: Input, depth: int) -> Origin:
         spec = self._telling.flow.plan.steps[step_id].attributes[entry.name]
         return Origin(
             entry.name,
@@ -125,5 +127,5 @@ class _Tracing:
             entry.received,
             spec.key,
             entry.deadline_ms,
-            [self.value(entry.name, used.index) for used in entry.used],
+            [self.value(entry.name, used.index, depth) for used in entry.used],
         )

@@ -170,17 +170,27 @@ def _waits(step: JSONObject, reason: JSONObject) -> str:
 
 
 def _held_back(entry: JSONObject) -> str:
-    providers = entry.get("providers") or []
-    still = [p for p in providers if p["status"] in ("pending", "active")]
-    source = listed([f"{p['step']} ({p['status']})" for p in still]) if still else ""
-    if entry["role"] == "optional":
-        until = f" until {after(entry['until'])}, then it goes on without" if entry.get("until") else ""
-        return f"it waits for {_input(entry)}" + (f" from {source}" if source else "") + until
     if entry.get("verdict") == "undecided":
-        seen = count(len(entry["candidates"]) + entry.get("more_candidates", 0), "value")
-        more = f"more may come from {source}" if source else "no more can come"
-        return f"its match decides about {_input(entry)}: {seen} so far, {more}"
-    return f"it waits for {_input(entry)}" + (f" from {source}" if source else "")
+        return f"its match decides about {_input(entry)}: {_undecided(entry)}"
+    return f"it waits for {_input(entry)}{_awaited(entry)}"
+
+
+def _awaited(entry: JSONObject) -> str:
+    """From whom an input may still come, and how long that is waited for."""
+    until = f" until {after(entry['until'])}, then it goes on without" if entry.get("until") else ""
+    source = _still_to_come(entry)
+    return (f" from {source}" if source else "") + until
+
+
+def _undecided(entry: JSONObject) -> str:
+    seen = count(len(entry["candidates"]) + entry.get("more_candidates", 0), "value")
+    source = _still_to_come(entry)
+    return f"{seen} so far, " + (f"more may come from {source}" if source else "no more can come")
+
+
+def _still_to_come(entry: JSONObject) -> str:
+    still = [p for p in entry.get("providers") or [] if p["status"] in ("pending", "active")]
+    return listed([f"{p['step']} ({p['status']})" for p in still]) if still else ""
 
 
 def _input(entry: JSONObject) -> str:
@@ -324,9 +334,11 @@ def _input_line(entry: JSONObject) -> str:
         return f"{name}{inner}: its default {received}" + (f": {why}" if why else "")
     if outcome == "absent":
         return f"{name}{inner}: {_without(entry, why)}"
-    if outcome == "waits" or entry.get("verdict") in ("possible", "undecided"):
-        return f"{name}{inner}: {_held_back(entry)}"
     verdict = entry.get("verdict", "")
+    if verdict == "undecided":
+        return f"{name}{inner}: its match decides, {_undecided(entry)}"
+    if outcome == "waits" or verdict == "possible":
+        return f"{name}{inner}: awaited{_awaited(entry)}"
     return f"{name}{inner}: {'there' + at(entry.get('since')) if verdict == 'fulfilled' else verdict}"
 
 

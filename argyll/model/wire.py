@@ -85,7 +85,11 @@ def _constant(settings: JSONObject, name: str, native: bool) -> JSON:
 
 
 def _script(value: JSONObject | None) -> Script | None:
-    return Script(value["language"], value["script"]) if value else None
+    if not value:
+        return None
+    language, text = value["language"], value["script"]
+    # White space around a query is not part of it (decisions 46).
+    return Script(language, text.strip() if language == "jpath" else text)
 
 
 def _http(value: JSONObject) -> Http:

@@ -4,6 +4,7 @@ from collections.abc import Iterator, Sequence
 
 from argyll.analysis.diagnostics import Diagnostic, Pointer, finding
 from argyll.analysis.draft import Draft
+from argyll.model.json import JSON
 from argyll.model.step import Script
 from argyll.scripts import CompileError, Scripts
 
@@ -27,8 +28,20 @@ def compile_scripts(draft: Draft, scripts: Scripts) -> Iterator[Diagnostic]:
                 _CODES[script.language],
                 f"{_TITLES[script.language]}: {error.message.removeprefix(f'{script.language}: ')}",
                 (*pointer, "script"),
-                within=_stretch(script.script, error.line, error.column),
+                within=_shifted(_stretch(script.script, error.line, error.column), _cut(draft, pointer, script)),
             )
+
+
+def _cut(draft: Draft, pointer: Pointer, script: Script) -> int:
+    """How much white space stands before the script in the definition and not in the model."""
+    written: JSON = draft.value
+    for key in (*pointer, "script"):
+        written = written[key]
+    return max(written.find(script.script), 0)
+
+
+def _shifted(stretch: tuple[int, int] | None, by: int) -> tuple[int, int] | None:
+    return stretch and (stretch[0] + by, stretch[1] + by)
 
 
 def _scripts(draft: Draft) -> Iterator[tuple[Script, Sequence[str], Pointer]]:

@@ -9,7 +9,7 @@ from fractions import Fraction
 from typing import Final
 
 from argyll.model.json import JSON
-from argyll.scripts.ale.equality import check_depth, thaw
+from argyll.scripts.ale.equality import MAX_VALUE_DEPTH, check_depth, thaw
 from argyll.scripts.ale.kinds import kind
 from argyll.scripts.ale.lazy import elements
 from argyll.scripts.ale.numbers import check_bits, to_float
@@ -27,10 +27,10 @@ _SHORT_TEXT: Final = 16
 def inbound(run: Run, value: JSON) -> Value:
     """The Ale value of a JSON value. Lists and objects are copied, so later changes outside are not seen."""
     shape = type(value)
-    if shape is str or shape is float or value is None or shape is bool:
-        return value
     if shape is int:
         return float(value) if -EXACT_DOUBLE <= value <= EXACT_DOUBLE else _wide(run, value)
+    if shape is str or shape is float or value is None or shape is bool:
+        return value
     # Text and doubles, the bulk of most documents, are spared a call.
     if shape is list:
         run.charge(len(value) >> 1)
@@ -52,16 +52,19 @@ def _wide(run: Run, value: int) -> int:
 def outbound(run: Run, value: Value, depth: int = 0) -> JSON:
     """The JSON of an Ale value. Raises `AleError` for what JSON cannot say."""
     shape = type(value)
-    if shape is str:
-        return _text(run, value)
-    if value is None or shape is bool:
-        return value
     if shape is float:
+        if -EXACT_DOUBLE <= value <= EXACT_DOUBLE:
+            whole = int(value)
+            return whole if whole == value else value
         return _double(value)
-    if shape is list:
-        return _array(run, value, depth)
+    if shape is str:
+        return value if len(value) < _SHORT_TEXT else _text(run, value)
     if shape is dict:
         return _object(run, value, depth)
+    if shape is list:
+        return _array(run, value, depth)
+    if value is None or shape is bool:
+        return value
     if shape is int:
         return value if -_INT64 <= value < _INT64 else integer_text(value)
     return _rare(run, value, depth)
@@ -69,14 +72,11 @@ def outbound(run: Run, value: Value, depth: int = 0) -> JSON:
 
 def _text(run: Run, text: str) -> str:
     # The same text can stand in a result a thousand times.
-    if len(text) >= _SHORT_TEXT:
-        run.check_output(len(text))
+    run.check_output(len(text))
     return text
 
 
 def _double(value: float) -> JSON:
-    if value.is_integer():
-        return int(value) if -EXACT_DOUBLE <= value <= EXACT_DOUBLE else value
     if math.isfinite(value):
         return value
     raise failure("NaN and infinity cannot leave a script: JSON has no such numbers")
@@ -89,19 +89,21 @@ def _array(run: Run, items: list[Value], depth: int) -> JSON:
 
 
 def _object(run: Run, members: dict[Key, Value], depth: int) -> JSON:
-    check_depth(depth)
-    run.charge(len(members))
+    if depth > MAX_VALUE_DEPTH:
+        check_depth(depth)
+    fuel = run.fuel - len(members)
+    run.fuel = fuel if fuel >= 0 else run.refuel(-fuel)
     result: dict[str, JSON] = {}
-    keywords = 0
+    others = False
     for key, value in members.items():
         if type(key) is str:
-            keywords += 1
-            result[_text(run, key)] = outbound(run, value, depth + 1)
-    if keywords == len(members):
-        return result
-    for key, value in members.items():
-        if type(key) is not str:
-            result.setdefault(_name(run, thaw(run, key)), outbound(run, value, depth + 1))
+            result[key if len(key) < _SHORT_TEXT else _text(run, key)] = outbound(run, value, depth + 1)
+        else:
+            others = True
+    if others:
+        for key, value in members.items():
+            if type(key) is not str:
+                result.setdefault(_name(run, thaw(run, key)), outbound(run, value, depth + 1))
     return result
 
 
@@ -130,7 +132,7 @@ def _rare(run: Run, value: Value, depth: int) -> JSON:
         case Cons() | Lazy():
             return _array(run, elements(run, value), depth)
         case Fraction():
-            return _double(to_float(value))
+            return outbound(run, to_float(value))
         case Symbol():
             return _text(run, value.full)
         case AleSet() | bytes() | Pair():

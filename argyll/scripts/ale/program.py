@@ -65,7 +65,8 @@ class AleProgram:
         self._clock = clock
 
     def outputs(self, args: Mapping[str, JSON], limits: Limits = DEFAULT_LIMITS) -> dict[str, JSON]:
-        return as_outputs(self._run(args, limits, outbound))
+        result = self._run(args, limits, outbound)
+        return result if type(result) is dict else {"result": result}
 
     def test(self, args: Mapping[str, JSON], limits: Limits = DEFAULT_LIMITS) -> bool:
         return self._run(args, limits, _truth)

@@ -2,6 +2,7 @@
 
 import pytest
 
+from argyll.model.wire import step_from_json
 from argyll.scripts import CompileError, RunError, Scripts
 
 SCRIPTS = Scripts()
@@ -160,3 +161,12 @@ def test_deep_documents_are_walked():
     for _ in range(500):
         document = {"next": document}
     assert mapped("$..a", document) == 1
+
+
+def test_white_space_around_a_query_is_not_part_of_it_in_a_definition():
+    step = step_from_json(
+        {"id": "a", "name": "A", "type": "sync", "predicate": {"language": "jpath", "script": "\n  $.a \t"}}
+    )
+    assert step.predicate is not None
+    assert step.predicate.script == "$.a"
+    assert SCRIPTS.compile("jpath", step.predicate.script).test({"a": 1})

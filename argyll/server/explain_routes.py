@@ -35,9 +35,8 @@ class _Question(NamedTuple):
 class ExplainRoutes:
     """Handlers; each takes the request and the path's parameters."""
 
-    def __init__(self, engine: Engine, max_events: int = MAX_EXPLAINED_EVENTS) -> None:
+    def __init__(self, engine: Engine) -> None:
         self._engine = engine
-        self._max_events = max_events
 
     async def flow(self, request: BaseRequest, parameters: tuple[str, ...]) -> Answer:
         """`GET /engine/flow/{flow}/explain`, with `step`, `attribute` and `at` (a sequence) as it pleases."""
@@ -62,10 +61,10 @@ class ExplainRoutes:
                 if at is not None and history.events > at:
                     # Events of one append share their moment.
                     return record.timestamp_us != history.now_us
-                if history.events >= self._max_events:
+                if history.events >= MAX_EXPLAINED_EVENTS:
                     raise BadRequest(
-                        f"the history is longer than MAX_EXPLAINED_EVENTS, {self._max_events}; "
-                        f"explain an earlier moment with ?at={self._max_events - 1} or less"
+                        f"the history is longer than MAX_EXPLAINED_EVENTS, {MAX_EXPLAINED_EVENTS}; "
+                        f"explain an earlier moment with ?at={MAX_EXPLAINED_EVENTS - 1} or less"
                     )
                 history.add(decode_payload(record.type, record.data), record.timestamp_us)
             if len(records) < READ_EVENTS:

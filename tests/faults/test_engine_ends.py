@@ -23,7 +23,7 @@ async def stub() -> AsyncIterator[Stub]:
 @pytest.fixture
 async def stopped(tmp_path: Path) -> AsyncIterator[Argyll]:
     async with aiohttp.ClientSession() as session:
-        node = Argyll(tmp_path / "data", session, DRAIN_SECONDS="30")
+        node = Argyll(tmp_path / "data", session, ARGYLL_DRAIN_SECONDS="30")
         yield node
         await node.kill()
 

@@ -111,7 +111,8 @@ class Argyll:
     def __init__(self, directory: Path, session: aiohttp.ClientSession, **environment: str) -> None:
         self.directory, self.session, self.port = directory, session, free_port()
         self.url = f"http://127.0.0.1:{self.port}"
-        self._environment = {**os.environ, "RETRY_INITIAL_BACKOFF": "20", "RETRY_MAX_BACKOFF": "200", **environment}
+        kept = {name: value for name, value in os.environ.items() if not name.startswith(("ARGYLL", "API_", "RAFT_"))}
+        self._environment = {**kept, "RETRY_INITIAL_BACKOFF": "20", "RETRY_MAX_BACKOFF": "200", **environment}
         self.process: asyncio.subprocess.Process | None = None
         self.log = directory.parent / f"{directory.name}.log"
 
@@ -150,11 +151,13 @@ class Argyll:
         return await self.ends()
 
     async def ends(self) -> int:
-        """Wait until the process has ended; gives the exit code."""
+        """Wait until the process has ended, with all that it had started; gives the exit code."""
         process, self.process = self.process, None
         assert process is not None
         async with asyncio.timeout(START_S):
-            return await process.wait()
+            await process.communicate()
+        assert process.returncode is not None
+        return process.returncode
 
     async def call(self, method: str, path: str, body: Any = None, **options: Any) -> tuple[int, Any]:
         """Status and JSON of one request."""

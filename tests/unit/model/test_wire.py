@@ -30,7 +30,9 @@ JSON_VALUES: st.SearchStrategy[Any] = st.recursive(
     lambda children: st.lists(children, max_size=3) | st.dictionaries(TEXTS, children, max_size=3),
     max_leaves=6,
 )
-SCRIPTS = st.builds(Script, st.sampled_from(LANGUAGES), NAMES)
+SCRIPTS = st.builds(Script, st.sampled_from(LANGUAGES), NAMES).filter(
+    lambda script: script.language != "jpath" or script.script == script.script.strip()
+)
 MAPPINGS = st.builds(Mapping, NAMES, st.none() | SCRIPTS) | st.builds(Mapping, st.just(""), SCRIPTS)
 TYPES = st.none() | st.sampled_from(ATTRIBUTE_TYPES)
 MAYBE_MAPPING = st.none() | MAPPINGS

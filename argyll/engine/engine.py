@@ -6,8 +6,9 @@ The server, the tests and the SDK's harness use this class and nothing below it.
 import asyncio
 import gc
 import logging
+import os
+import random
 import resource
-import secrets
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from typing import Any, cast
@@ -416,16 +417,14 @@ class Engine:
             log.error("background work failed", exc_info=error)
 
 
-_random = secrets.SystemRandom()
+_random = random.SystemRandom()
 
 
 def new_token() -> str:
     """A receipt token: a random UUID (version 4), from the operating system's generator."""
-    bits = bytearray(secrets.token_bytes(16))
-    bits[6] = bits[6] & 0x0F | 0x40
-    bits[8] = bits[8] & 0x3F | 0x80
-    text = bits.hex()
-    return f"{text[:8]}-{text[8:12]}-{text[12:16]}-{text[16:20]}-{text[20:]}"
+    text = os.urandom(16).hex()
+    variant = "89ab"[int(text[16], 16) & 3]
+    return f"{text[:8]}-{text[8:12]}-4{text[13:16]}-{variant}{text[17:20]}-{text[20:]}"
 
 
 def tune_garbage_collection() -> None:

@@ -22,13 +22,17 @@ def apply(flow: FlowState | None, payload: ev.Payload | None, at_us: int) -> Flo
     """
     if isinstance(payload, ev.FlowStarted):
         return _started(payload, at_us)
-    if flow is None:
-        return None
+    if flow is not None:
+        apply_to(flow, payload, at_us)
+    return flow
+
+
+def apply_to(flow: FlowState, payload: ev.Payload | None, at_us: int) -> None:
+    """Fold one event other than `flow_started` into a flow that has begun."""
     flow.sequence += 1
     applier = _APPLIERS.get(type(payload))
     if applier is not None:
         applier(flow, payload, at_us)
-    return flow
 
 
 def _started(payload: ev.FlowStarted, at_us: int) -> FlowState:

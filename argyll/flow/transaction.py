@@ -2,15 +2,24 @@
 
 from collections.abc import Iterable
 
-from argyll.flow.apply import apply
+from argyll.flow.apply import apply_to
 from argyll.flow.env import Env
-from argyll.model.events import AttributeSet, Payload, StepCompleted, StepFailed, StepSkipped, StepStarted
+from argyll.model.events import (
+    AttributeSet,
+    Payload,
+    StepCompleted,
+    StepFailed,
+    StepPayload,
+    StepSkipped,
+    StepStarted,
+)
 from argyll.model.flow import FlowState
 from argyll.model.step import Step
 
 NEVER = 1 << 62
 
-_STEP_ENDED = (StepCompleted, StepFailed, StepSkipped)
+
+_STEP_MOVES = frozenset((StepStarted, StepCompleted, StepFailed, StepSkipped, AttributeSet))
 
 
 class Transaction:
@@ -36,17 +45,20 @@ class Transaction:
     def emit(self, payload: Payload) -> None:
         """Raise an event: it is applied at once and appended with the rest when the command ends."""
         self.events.append(payload)
-        apply(self.flow, payload, self.env.now_us)
-        if isinstance(payload, _STEP_ENDED):
+        apply_to(self.flow, payload, self.env.now_us)
+        kind = type(payload)
+        if kind not in _STEP_MOVES:
+            return
+        assert isinstance(payload, StepPayload)
+        around = self.flow.plan.neighbours[payload.step_id]
+        if kind is AttributeSet:
+            self._touch(self.needs, around.rivals)
+            return
+        self._touch(self.needs, around.upstream)
+        if kind is not StepStarted:
             self.ended = True
-            around = self.flow.plan.neighbours[payload.step_id]
             self._touch(self.review, around.downstream)
             self._touch(self.needs, around.rivals)
-            self._touch(self.needs, around.upstream)
-        elif isinstance(payload, StepStarted):
-            self._touch(self.needs, self.flow.plan.neighbours[payload.step_id].upstream)
-        elif isinstance(payload, AttributeSet):
-            self._touch(self.needs, self.flow.plan.neighbours[payload.step_id].rivals)
 
     def _touch(self, worklist: set[str], step_ids: frozenset[str]) -> None:
         for step_id in step_ids:
@@ -61,8 +73,11 @@ class Transaction:
 
     def in_order(self, step_ids: Iterable[str]) -> list[str]:
         """Pending steps among `step_ids`, providers before consumers."""
-        pending, position = self.flow.pending, self.flow.plan.position
-        return sorted((step_id for step_id in step_ids if step_id in pending), key=position.__getitem__)
+        pending = self.flow.pending
+        steps = [step_id for step_id in step_ids if step_id in pending]
+        if len(steps) > 1:
+            steps.sort(key=self.flow.plan.position.__getitem__)
+        return steps
 
     def step(self, step_id: str) -> Step:
         """The definition of a step of the plan."""

@@ -49,7 +49,8 @@ def _scripts(draft: Draft) -> Iterator[tuple[Script, Sequence[str], Pointer]]:
     names = step.argument_names
     for name, spec in step.attributes.items():
         if spec.mapping is not None and spec.mapping.script is not None:
-            yield spec.mapping.script, names, (*draft.setting(name, "mapping"), "script")
+            seen = step.output_mapping_names if spec.role == "output" else names
+            yield spec.mapping.script, seen, (*draft.setting(name, "mapping"), "script")
         if spec.match is not None:
             yield spec.match, MATCH_NAMES, draft.setting(name, "match")
     if step.predicate is not None:

@@ -178,7 +178,7 @@ def _attribute_circles(view: View) -> Iterator[Diagnostic]:
     def needs(node: Node) -> Iterable[Node]:
         kind, name = node
         if kind == "attribute":
-            return [("step", step_id) for step_id in view.providers(name)]
+            return [("step", step_id) for step_id in sorted(view.providers(name))]
         step = view.step(name)
         return [("attribute", inner) for inner in step.inputs] if step is not None else []
 

@@ -75,6 +75,38 @@ class BarrierTimeout(StoreError):
         super().__init__(f"entry {index} not applied within {timeout_ms} ms (applied: {applied}); try again")
 
 
+class NoLeader(StoreError):
+    """No leader was found in time (an election, or no quorum); what was asked was not done and not recorded."""
+
+    def __init__(self, waited_ms: int, quorum: str) -> None:
+        super().__init__(f"no leader within {waited_ms} ms ({quorum}); nothing was recorded, try again")
+
+
+class NotLeader(StoreError):
+    """Only the leader can do this; nothing was done. `leader` is its id, None while there is none."""
+
+    def __init__(self, leader: str | None) -> None:
+        super().__init__(f"this node is not the leader; ask {leader or 'again once there is one'}")
+        self.leader = leader
+
+
+class TransferFailed(StoreError):
+    """Leadership stayed where it was."""
+
+    def __init__(self, to: str, why: str) -> None:
+        super().__init__(f"leadership was not handed to {to}: {why}; try again or name another node")
+
+
+class SafetyStop(StoreError):
+    """A rule of Raft would have been broken: this node stops rather than lose what was acknowledged."""
+
+    def __init__(self, found: str) -> None:
+        super().__init__(
+            f"stopped to protect acknowledged data: {found}. Report this with the logs of all nodes; the other nodes go "
+            "on without this one"
+        )
+
+
 class NoOtherNode(StoreError):
     """Leadership cannot move: this log has one node."""
 

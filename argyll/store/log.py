@@ -35,6 +35,21 @@ class StateMachine(Protocol):
         ...
 
 
+class PeerStatus(msgspec.Struct, frozen=True):
+    """Another node as this one sees it. What only the leader knows is None elsewhere."""
+
+    id: str
+    is_connected: bool
+    match_index: int | None
+    """Its log is known to equal the leader's up to here."""
+    lag: int | None
+    """Entries it has not acknowledged."""
+    last_contact_ms: int | None
+    """Since it last answered the leader, or the leader was heard from here."""
+    receives_state: bool
+    """It was too far behind for the log and is being sent the whole state."""
+
+
 class LogStatus(msgspec.Struct, frozen=True):
     """A log as operators see it. Sizes in bytes, times in microseconds."""
 
@@ -56,6 +71,13 @@ class LogStatus(msgspec.Struct, frozen=True):
     cut_bytes: int
     """Bytes of a torn, never acknowledged write cut off at the last start."""
     failure: str | None = None
+    node_id: str | None = None
+    """None for a log of one node."""
+    has_quorum: bool = True
+    """Whether this node sees enough others to commit."""
+    may_vote: bool = True
+    """False for a node with a new disk, until it has caught up."""
+    peers: tuple[PeerStatus, ...] = ()
 
 
 class ReplicatedLog(Protocol):

@@ -52,6 +52,7 @@ lint-generated: $(DEV)
 	$(BIN)/python -m argyll.analysis.schema --check
 	$(BIN)/python -m argyll.analysis.docs --check
 	$(BIN)/python -m tools.reference --check
+	$(BIN)/python -m tools.scenarios --check
 
 format: $(DEV) ## Put the code into its one form
 	$(BIN)/ruff check --fix --exit-zero --quiet .
@@ -61,6 +62,7 @@ docs: $(DEV) ## Write the generated schemas and reference pages
 	$(BIN)/python -m argyll.analysis.schema
 	$(BIN)/python -m argyll.analysis.docs
 	$(BIN)/python -m tools.reference
+	$(BIN)/python -m tools.scenarios
 
 bench: $(DEV) ## Measure the engine beside a floor engine, about three minutes
 	$(BIN)/python -m benchmarks

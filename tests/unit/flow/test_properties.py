@@ -41,6 +41,7 @@ def run_history(chance: Random, actions: int) -> Campaign | None:
 @QUICK
 @given(chance=chances, actions=st.integers(0, 60))
 def test_every_history_is_lawful_and_every_flow_ends(chance: Random, actions: int) -> None:
+    """execution.md 13.22/200, 13.26/260"""
     run_history(chance, actions)
 
 

@@ -34,6 +34,8 @@ class Form:
     value: Value = None
     items: tuple["Form", ...] = ()
     tail: "Form | None" = None
+    end: int = -1
+    """Where its text ends; -1 for a form that a macro has made."""
 
     @property
     def name(self) -> str | None:
@@ -47,9 +49,18 @@ def place(text: str, offset: int) -> tuple[int, int]:
     return before.count("\n") + 1, len(before) - before.rfind("\n")
 
 
-def syntax_error(text: str, offset: int, message: str) -> CompileError:
+class SyntaxFault(CompileError):
+    """A compile error that also knows its offset in the text."""
+
+    def __init__(self, message: str, line: int, column: int, offset: int) -> None:
+        super().__init__(message, line, column)
+        self.args = (message, line, column, offset)
+        self.offset = offset
+
+
+def syntax_error(text: str, offset: int, message: str) -> SyntaxFault:
     """A compile error at an offset of the text."""
-    return CompileError(message, *place(text, offset))
+    return SyntaxFault(message, *place(text, offset), offset)
 
 
 _BLANK = r"\t\n\f\r "
@@ -80,6 +91,7 @@ _STRING_ESCAPE = re.compile(r"\\(.)", re.DOTALL)
 _ESCAPES = {"b": "\b", "f": "\f", "n": "\n", "r": "\r", "t": "\t", "s": " "}
 _PREFIXES = {"'": "quote", "`": "syntax-quote", ",": "unquote", ",@": "unquote-splicing"}
 _CLOSERS = {"(": ")", "[": "]", "{": "}", "#{": "}", "#b[": "]"}
+_STRAY_DOT = "a dot stands only before the last item of a list"
 _TAGS = {"(": Tag.LIST, "[": Tag.VECTOR, "{": Tag.OBJECT, "#{": Tag.SET, "#b[": Tag.BYTES}
 
 
@@ -94,8 +106,18 @@ class _Open:
 
 
 def read(text: str) -> list[Form]:
-    """The forms of a program, in order. Raises `CompileError` with the place."""
-    return _Reader(text).program()
+    """The forms of a program, in order. Raises `SyntaxFault` for the first thing wrong."""
+    return _Reader(text, None).program()
+
+
+def read_tolerantly(text: str) -> tuple[list[Form], list[SyntaxFault]]:
+    """The forms of a text that may be unfinished, with everything that is wrong with it.
+
+    What closes nothing is passed over, what is never closed ends with the text, a malformed number is null. Raises
+    `SyntaxFault` only for text that nests too deeply.
+    """
+    faults: list[SyntaxFault] = []
+    return _Reader(text, faults).program(), faults
 
 
 def is_parameter_name(name: str) -> bool:
@@ -108,8 +130,11 @@ def is_parameter_name(name: str) -> bool:
 
 
 class _Reader:
-    def __init__(self, text: str) -> None:
+    """Reads one text. With a list for `faults` it notes what is wrong and goes on, else it raises."""
+
+    def __init__(self, text: str, faults: list[SyntaxFault] | None) -> None:
         self.text = text
+        self.faults = faults
         self.stack: list[_Open] = [_Open("", 0, [])]
 
     def program(self) -> list[Form]:
@@ -117,14 +142,23 @@ class _Reader:
         while position < len(text):
             token = _TOKEN.match(text, position)
             if token is None:
-                self.fail(position, f"unexpected character {text[position]!r}")
+                self.fault(position, f"unexpected character {text[position]!r}")
+                position += 1
+                continue
             position = self.take(token.lastgroup or "", token.group(), position, token.end())
-        if len(self.stack) > 1:
+        while len(self.stack) > 1:
             waiting = self.stack[-1]
-            if waiting.token in _CLOSERS:
-                self.fail(waiting.offset, f"this {waiting.token!r} is never closed; add {_CLOSERS[waiting.token]!r}")
-            self.fail(waiting.offset, f"nothing follows this {waiting.token!r}")
+            if waiting.token not in _CLOSERS:
+                self.dangling_prefix()
+                continue
+            self.fault(waiting.offset, f"this {waiting.token!r} is never closed; add {_CLOSERS[waiting.token]!r}")
+            self.stack.pop()
+            self.add(self.collection(waiting, len(text)))
         return self.stack[0].items
+
+    def dangling_prefix(self) -> None:
+        prefix = self.stack.pop()
+        self.fault(prefix.offset, f"nothing follows this {prefix.token!r}")
 
     def take(self, group: str, token: str, offset: int, end: int) -> int:
         """Handle one token; where the next one starts."""
@@ -134,9 +168,11 @@ class _Reader:
             case "open_comment":
                 return self.comment(offset)
             case "stray_comment":
-                self.fail(offset, "this '|#' closes no block comment")
+                self.fault(offset, "this '|#' closes no block comment")
             case "unterminated":
-                self.fail(offset, "this string is never closed; add '\"'")
+                self.fault(offset, "this string is never closed; add '\"'")
+                self.add(Form(Tag.CONSTANT, offset, self.text[offset + 1 :], end=len(self.text)))
+                return len(self.text)
             case "open" | "prefix":
                 if len(self.stack) > MAX_NESTING:
                     self.fail(offset, f"forms nest deeper than {MAX_NESTING} levels")
@@ -146,7 +182,7 @@ class _Reader:
             case "name" if token == ".":
                 self.dot(offset)
             case _:
-                self.add(self.atom(group, token, offset))
+                self.add(self.atom(group, token, offset, end))
         return end
 
     def comment(self, start: int) -> int:
@@ -154,7 +190,8 @@ class _Reader:
         while depth:
             edge = _COMMENT_EDGE.search(self.text, position)
             if edge is None:
-                self.fail(start, "this block comment is never closed; add '|#'")
+                self.fault(start, "this block comment is never closed; add '|#'")
+                return len(self.text)
             depth += 1 if edge.group() == "#|" else -1
             position = edge.end()
         return position
@@ -162,37 +199,40 @@ class _Reader:
     def dot(self, offset: int) -> None:
         around = self.stack[-1]
         if around.token != "(" or not around.items or around.dot >= 0:
-            self.fail(offset, "a dot stands only before the last item of a list")
-        around.dot = len(around.items)
+            self.fault(offset, _STRAY_DOT)
+        else:
+            around.dot = len(around.items)
 
     def close(self, token: str, offset: int) -> None:
+        while self.stack[-1].token in _PREFIXES:
+            self.dangling_prefix()
         opened = self.stack[-1]
         if len(self.stack) == 1:
-            self.fail(offset, f"this {token!r} closes nothing")
-        if opened.token not in _CLOSERS:
-            self.fail(opened.offset, f"nothing follows this {opened.token!r}")
-        if _CLOSERS[opened.token] != token:
+            self.fault(offset, f"this {token!r} closes nothing")
+        elif _CLOSERS[opened.token] != token:
             line, column = place(self.text, opened.offset)
-            self.fail(offset, f"{token!r} does not close the {opened.token!r} of line {line}, column {column}")
-        self.stack.pop()
-        self.add(self.collection(opened))
+            self.fault(offset, f"{token!r} does not close the {opened.token!r} of line {line}, column {column}")
+        else:
+            self.stack.pop()
+            self.add(self.collection(opened, offset + 1))
 
-    def collection(self, opened: _Open) -> Form:
-        items = tuple(opened.items)
+    def collection(self, opened: _Open, end: int) -> Form:
+        items, start = tuple(opened.items), opened.offset
         if opened.dot >= 0:
-            if opened.dot != len(items) - 1:
-                self.fail(opened.offset, "a dot stands only before the last item of a list")
-            tail = items[-1]
-            if tail.tag is Tag.LIST:
-                return Form(Tag.LIST, opened.offset, items=items[:-1] + tail.items, tail=tail.tail)
-            return Form(Tag.LIST, opened.offset, items=items[:-1], tail=tail)
+            if opened.dot == len(items) - 1:
+                tail = items[-1]
+                if tail.tag is Tag.LIST:
+                    return Form(Tag.LIST, start, items=items[:-1] + tail.items, tail=tail.tail, end=end)
+                return Form(Tag.LIST, start, items=items[:-1], tail=tail, end=end)
+            self.fault(start, _STRAY_DOT)
         if opened.token == "{" and len(items) % 2:
-            self.fail(opened.offset, "map must contain an even number of elements: a key has no value")
+            self.fault(start, "map must contain an even number of elements: a key has no value")
+            items = (*items, Form(Tag.CONSTANT, end))
         if opened.token == "#b[":
             for item in items:
                 if item.tag is Tag.CONSTANT and not (type(item.value) is int and 0 <= item.value <= 255):
-                    self.fail(item.offset, "a byte is an integer from 0 to 255")
-        return Form(_TAGS[opened.token], opened.offset, items=items)
+                    self.fault(item.offset, "a byte is an integer from 0 to 255")
+        return Form(_TAGS[opened.token], start, items=items, end=end)
 
     def add(self, form: Form) -> None:
         """Put a finished form where it belongs, finishing the prefixes before it."""
@@ -200,23 +240,23 @@ class _Reader:
         while around.token in _PREFIXES:
             self.stack.pop()
             prefix = Form(Tag.SYMBOL, around.offset, Symbol(_PREFIXES[around.token]))
-            form = Form(Tag.LIST, around.offset, items=(prefix, form))
+            form = Form(Tag.LIST, around.offset, items=(prefix, form), end=form.end)
             around = self.stack[-1]
         if around.dot >= 0 and len(around.items) > around.dot:
-            self.fail(form.offset, "a dot stands only before the last item of a list")
+            self.fault(form.offset, _STRAY_DOT)
         around.items.append(form)
 
-    def atom(self, group: str, token: str, offset: int) -> Form:
+    def atom(self, group: str, token: str, offset: int, end: int) -> Form:
         match group:
             case "string":
                 value = _STRING_ESCAPE.sub(lambda m: _ESCAPES.get(m[1], m[1]), token[1:-1])
-                return Form(Tag.CONSTANT, offset, value)
+                return Form(Tag.CONSTANT, offset, value, end=end)
             case "number":
-                return Form(Tag.CONSTANT, offset, self.number(token, offset))
+                return Form(Tag.CONSTANT, offset, self.number(token, offset), end=end)
             case "keyword":
-                return Form(Tag.CONSTANT, offset, Keyword(token[1:]))
+                return Form(Tag.CONSTANT, offset, Keyword(token[1:]), end=end)
             case _:
-                return self.symbol(token, offset)
+                return self.symbol(token, offset, end)
 
     def number(self, token: str, offset: int) -> Value:
         try:
@@ -233,27 +273,36 @@ class _Reader:
                 value = float(token)
                 if not math.isinf(value):
                     return value
-                self.fail(offset, f"the number {token} is out of range")
+                self.fault(offset, f"the number {token} is out of range")
+                return None
         except ValueError:
-            self.fail(offset, "this number has too many digits")
-        raise syntax_error(self.text, offset, f"malformed number {token!r}")
+            self.fault(offset, "this number has too many digits")
+            return None
+        self.fault(offset, f"malformed number {token!r}")
+        return None
 
     def integer(self, value: int, offset: int) -> int:
         if value.bit_length() > MAX_INTEGER_BITS:
-            self.fail(offset, "this number has too many digits")
+            self.fault(offset, "this number has too many digits")
         return value
 
-    def symbol(self, token: str, offset: int) -> Form:
+    def symbol(self, token: str, offset: int, end: int) -> Form:
         if token in ("#t", "#f"):
-            return Form(Tag.CONSTANT, offset, token == "#t")
+            return Form(Tag.CONSTANT, offset, token == "#t", end=end)
         if token == "#include":
-            self.fail(offset, "#include is not available: a script is one text")
+            self.fault(offset, "#include is not available: a script is one text")
         if token == "/" or "/" not in token:
-            return Form(Tag.SYMBOL, offset, Symbol(token))
+            return Form(Tag.SYMBOL, offset, Symbol(token), end=end)
         domain, _, name = token.partition("/")
         if not domain or not name or "/" in name:
-            self.fail(offset, f"{token!r} is not a symbol; a qualified one is domain/name")
-        return Form(Tag.SYMBOL, offset, Symbol(name, domain))
+            self.fault(offset, f"{token!r} is not a symbol; a qualified one is domain/name")
+        return Form(Tag.SYMBOL, offset, Symbol(name, domain), end=end)
+
+    def fault(self, offset: int, message: str) -> None:
+        """Something is wrong at an offset."""
+        if self.faults is None:
+            self.fail(offset, message)
+        self.faults.append(syntax_error(self.text, offset, message))
 
     def fail(self, offset: int, message: str) -> NoReturn:
         raise syntax_error(self.text, offset, message)

@@ -9,6 +9,8 @@ from collections.abc import Sequence
 from argyll.model.json import text
 from argyll.model.wire import JSONObject
 
+INDENT = "  "
+
 MAX_QUOTE_CHARS = 160
 """Longer errors and values are cut; `-o json` has them whole."""
 
@@ -66,3 +68,8 @@ def listed(words: Sequence[str], joint: str = "and") -> str:
 def count(number: int, noun: str) -> str:
     """`1 item`, `2 items`."""
     return f"{number} {noun}" if number == 1 else f"{number} {noun}s"
+
+
+def attempt_of(number: int, most: int) -> str:
+    """`attempt 2 of 3`, without a bound (0) `attempt 2`."""
+    return f"attempt {number} of {most}" if most else f"attempt {number}"

@@ -4,13 +4,12 @@ Says only what stands in the answer. Moments are relative to the flow's start; t
 event that is the evidence.
 """
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Sequence
 from itertools import groupby
 
-from argyll.draw.phrases import after, at, count, cut, duration, listed, quoted, shown
+from argyll.draw.phrases import INDENT, after, at, attempt_of, count, cut, duration, listed, quoted, shown
+from argyll.draw.waiting import waiting
 from argyll.model.wire import JSONObject
-
-_INDENT = "  "
 
 
 def story(answer: JSONObject) -> list[str]:
@@ -18,8 +17,8 @@ def story(answer: JSONObject) -> list[str]:
     head = _headline(answer)
     if not answer.get("step") and not answer.get("attribute"):
         because = _because((answer.get("outcome") or {}).get("because") or [])
-        return [head, *because, *_waiting(answer), *_overview(answer)]
-    lines = [head, *_waiting(answer)]
+        return [head, *because, *waiting(answer), *_overview(answer)]
+    lines = [head, *waiting(answer)]
     for told in answer["steps"]:
         lines += ["", *_step_in_full(told)]
     for told in answer["attributes"]:
@@ -59,16 +58,51 @@ _WHY_SKIPPED = {
 }
 
 
-def _because(causes: Iterable[JSONObject]) -> list[str]:
-    """Causes, each below the step that it kept from running."""
-    depths: dict[str, int] = {"": 0}
+def _because(causes: Sequence[JSONObject], of: str = "") -> list[str]:
+    """The shortest way from the step `of` (none: the flow) to each of the causes that began it, a line a step."""
+    depths: dict[str, int] = {of: 0}
     lines: list[str] = []
-    for cause in causes:
-        depth = depths.get(cause["reader"], 0)
+    for cause in _ways(causes, of):
+        depth = depths[cause["reader"]]
         if cause.get("step"):
             depths[cause["step"]] = depth + 1
-        lines.append(f"{_INDENT * (depth + 1)}because {_cause(cause)}")
+        lines.append(f"{INDENT * (depth + 1)}because {_cause(cause)}")
     return lines
+
+
+def _ways(causes: Sequence[JSONObject], of: str) -> list[JSONObject]:
+    """The causes on the shortest ways from `of` to those that nothing else caused, in the order of a walk down.
+
+    Where many lost inputs come from one failure, the ways between say nothing that a reader wants to know.
+    """
+    by_reader: dict[str, list[JSONObject]] = {}
+    for cause in causes:
+        by_reader.setdefault(cause["reader"], []).append(cause)
+    led_to: dict[str, JSONObject | None] = {of: None}
+    firsts: list[JSONObject] = []
+    level = [of]
+    while level:
+        following: list[str] = []
+        for cause in (cause for reader in level for cause in by_reader.get(reader, ())):
+            step = cause.get("step", "")
+            if step and step in led_to:
+                continue
+            if step:
+                led_to[step] = cause
+            if step and step in by_reader:
+                following.append(step)
+            else:
+                firsts.append(cause)
+        level = following
+    kept: list[JSONObject] = []
+    for first in firsts:
+        way: list[JSONObject] = []
+        cause: JSONObject | None = first
+        while cause is not None and not any(cause is known for known in kept):
+            way.append(cause)
+            cause = led_to[cause["reader"]]
+        kept += reversed(way)
+    return kept
 
 
 def _overview(answer: JSONObject) -> list[str]:
@@ -76,7 +110,7 @@ def _overview(answer: JSONObject) -> list[str]:
     lines = ["", *(_step_sentence(step) for step in taken)]
     excluded = [step for step in answer["steps"] if step["status"] == "left_out"]
     if excluded:
-        lines += ["", "left out of the plan:", *(f"{_INDENT}{_step_sentence(step)}" for step in excluded)]
+        lines += ["", "left out of the plan:", *(f"{INDENT}{_step_sentence(step)}" for step in excluded)]
     return lines
 
 
@@ -95,6 +129,10 @@ def _cause(cause: JSONObject) -> str:
         return f"{step} failed{when}: {_failed_item(cause)}"
     if code == "unreachable":
         return f"{step} failed{when}: not all of its own required inputs could come"
+    if code == "match" and cause.get("inputs"):
+        return f"{step} was skipped{when}: {'; '.join(map(_refused, cause['inputs']))}"
+    if code == "predicate":
+        return f"{step} was skipped{when}: its predicate{_script(cause)} returned false"
     if code in _WHY_SKIPPED:
         return f"{step} was skipped{when}: {_WHY_SKIPPED[code]}"
     if code == "cancelled":
@@ -116,16 +154,12 @@ def _own(item: JSONObject) -> str:
     return f" ({', '.join(f'{name} = {shown(value)}' for name, value in inputs.items())})" if inputs else ""
 
 
-def _of(number: int, most: int) -> str:
-    return f"attempt {number} of {most}" if most else f"attempt {number}"
-
-
 def _tries(item: JSONObject) -> str:
     """`attempt 3 of 3; attempts 1 and 2: 503 bank busy`, empty when nothing was called."""
     attempts: list[JSONObject] = item.get("attempts") or []
     if not attempts:
         return ""
-    parts = [_of(attempts[-1]["number"], item.get("max_attempts", 0))]
+    parts = [attempt_of(attempts[-1]["number"], item.get("max_attempts", 0))]
     for words, run in groupby(attempts[:-1], _how_it_went):
         numbers = [attempt["number"] for attempt in run]
         parts.append(f"{_numbers(numbers)}: {words}")
@@ -238,11 +272,19 @@ def _refused(entry: JSONObject) -> str:
 
 
 def _nearest(step: JSONObject, reason: JSONObject) -> str:
-    near = [cause for cause in reason.get("because") or [] if cause["reader"] == step["step"]]
-    if not near:
-        return ""
-    more = f" (and {count(len(near) - 1, 'more cause')})" if len(near) > 1 else ""
-    return f": {_cause(near[0])}{more}"
+    """What kept the inputs from coming, in a word each; how these ended stands elsewhere."""
+    ends: dict[str, str] = {}
+    for cause in reason.get("because") or []:
+        if cause["reader"] == step["step"]:
+            ends.setdefault(cause.get("step", ""), _end(cause))
+    return f", as {listed(list(ends.values()))}" if ends else ""
+
+
+def _end(cause: JSONObject) -> str:
+    code, step = cause.get("code"), cause.get("step", "")
+    if code in ("no_provider", "gave_value", "gave_nothing"):
+        return _cause(cause)
+    return f"{step} was skipped" if cause.get("status") == "skipped" else f"{step} failed"
 
 
 def _not_needed(step: JSONObject, reason: JSONObject) -> str:
@@ -286,21 +328,23 @@ _SENTENCES: dict[str, Callable[[JSONObject, JSONObject], str]] = {
 
 def _step_in_full(step: JSONObject) -> list[str]:
     reason = step["reason"]
-    lines = [_step_sentence(step)]
-    lines += [
-        _INDENT + line for line in _because(c for c in reason.get("because") or [] if c["reader"] != step["step"])
-    ]
+    ways = _ways(reason.get("because") or [], step["step"])
+    sentence = _step_sentence({**step, "reason": {**reason, "because": []}})
+    if len(ways) == 1:
+        lines = [f"{sentence}: {_cause(ways[0])}"]
+    else:
+        lines = [sentence, *_because(ways, step["step"])]
     wanted = [f"{name} for {', '.join(readers)}" for name, readers in (step.get("wanted_for") or {}).items()]
     if wanted or step.get("goal"):
         parts = [
             *(["it is a goal"] if step.get("goal") else []),
             *([f"it gives {', '.join(wanted)}"] if wanted else []),
         ]
-        lines.append(f"{_INDENT}in the plan because {' and '.join(parts)}")
+        lines.append(f"{INDENT}in the plan because {' and '.join(parts)}")
     if step.get("deferred"):
-        lines.append(f"{_INDENT}its start was put off{at(step['deferred'])}: the step was unhealthy")
+        lines.append(f"{INDENT}its start was put off{at(step['deferred'])}: the step was unhealthy")
     if step.get("inputs"):
-        lines += [f"{_INDENT}inputs:", *(f"{_INDENT * 2}{_input_line(entry)}" for entry in step["inputs"])]
+        lines += [f"{INDENT}inputs:", *(f"{INDENT * 2}{_input_line(entry)}" for entry in step["inputs"])]
     return lines + _items(step.get("items"))
 
 
@@ -363,10 +407,10 @@ def _items(items: JSONObject | None) -> list[str]:
     if not items or not items["total"]:
         return []
     statuses = ", ".join(f"{number} {status}" for status, number in sorted(items["by_status"].items()))
-    lines = [f"{_INDENT}{count(items['total'], 'work item')}: {statuses}"]
+    lines = [f"{INDENT}{count(items['total'], 'work item')}: {statuses}"]
     for item in items.get("listed") or []:
         lines += _item(item)
-    return lines + ([f"{_INDENT * 2}and {items['more']} more"] if items.get("more") else [])
+    return lines + ([f"{INDENT * 2}and {items['more']} more"] if items.get("more") else [])
 
 
 _WHY_ITEM = {
@@ -381,17 +425,17 @@ _WHY_ITEM = {
 def _item(item: JSONObject) -> list[str]:
     why = _WHY_ITEM.get(item.get("why", ""), "")
     child = f", sub-flow {item['child']}" if item.get("child") else ""
-    lines = [f"{_INDENT * 2}#{item['index']}{_own(item)} {item['status']}{at(item.get('ended'))}{why}{child}"]
+    lines = [f"{INDENT * 2}#{item['index']}{_own(item)} {item['status']}{at(item.get('ended'))}{why}{child}"]
     if item.get("earlier_attempts"):
-        lines.append(f"{_INDENT * 3}{count(item['earlier_attempts'], 'earlier attempt')} not shown")
-    lines += [f"{_INDENT * 3}{_attempt(attempt, 'attempt')}" for attempt in item.get("attempts") or []]
+        lines.append(f"{INDENT * 3}{count(item['earlier_attempts'], 'earlier attempt')} not shown")
+    lines += [f"{INDENT * 3}{_attempt(attempt, 'attempt')}" for attempt in item.get("attempts") or []]
     undo = item.get("undo") or []
     if undo:
         late = item.get("undo_why") == "late_result"
         lines.append(
-            f"{_INDENT * 3}undone because {'it succeeded after its step had failed' if late else 'its step failed'}:"
+            f"{INDENT * 3}undone because {'it succeeded after its step had failed' if late else 'its step failed'}:"
         )
-        lines += [f"{_INDENT * 4}{_attempt(attempt, 'undo attempt')}" for attempt in undo]
+        lines += [f"{INDENT * 4}{_attempt(attempt, 'undo attempt')}" for attempt in undo]
     return lines
 
 
@@ -413,70 +457,6 @@ def _attempt(attempt: JSONObject, noun: str) -> str:
     return (
         f"{noun} {attempt['number']}{at(attempt['started'])}{node}: {_OUTCOMES[attempt['outcome']]}{when}{error}{retry}"
     )
-
-
-# Waits
-
-
-def _waiting(answer: JSONObject) -> list[str]:
-    waits = answer["waiting"]
-    if not waits:
-        return []
-    return ["", "it waits for:", *(f"{_INDENT}{_wait(wait, answer['flow_id'])}" for wait in waits)]
-
-
-def _wait(wait: JSONObject, flow_id: str) -> str:
-    if wait["kind"] == "engine":
-        subject = f"{wait['step']}: " if wait.get("step") else ""
-        return f"{subject}nothing outside: the engine goes on by itself"
-    if wait["kind"] == "deadline":
-        sources = [f"{p['step']} ({p['status']})" for p in wait.get("providers") or []]
-        source = f" from {listed(sources, 'or')}" if sources else ""
-        return f"{wait['step']}: its optional input {wait['input']}{source} until {after(wait['due'])}, then it goes on without"
-    first: JSONObject = (wait.get("items") or [{}])[0]
-    many = f" ({wait['count']} items, the first of them told)" if wait.get("count", 1) > 1 else ""
-    return f"{wait['step']}: {_WAITS[wait['kind']](wait, first, flow_id)}{many}"
-
-
-def _webhook(wait: JSONObject, item: JSONObject, flow_id: str) -> str:
-    token = item.get("token")
-    path = f"; POST /webhook/{flow_id}/{wait['step']}/{token} ends it" if token else ""
-    return f"the webhook of {wait['endpoint']}, called{at(item['since'])} ({_attempt_of(item)}){path}"
-
-
-def _answer(wait: JSONObject, item: JSONObject, flow_id: str) -> str:
-    most = f", at most {duration(wait['timeout_ms'])}" if wait.get("timeout_ms") else ""
-    return f"the answer of {wait['endpoint']}, called{at(item['since'])} ({_attempt_of(item)}){most}"
-
-
-def _attempt_of(item: JSONObject, more: int = 0) -> str:
-    return _of(item.get("attempt", 0) + more, item.get("max_attempts", 0))
-
-
-def _retry(wait: JSONObject, item: JSONObject, flow_id: str) -> str:
-    last = f"; {_of(item['attempt'], 0)}: {quoted(item['error'])}" if item.get("error") else ""
-    return f"its retry, due{at(item['due'])} ({_attempt_of(item, 1)}){last}"
-
-
-def _undo_retry(wait: JSONObject, item: JSONObject, flow_id: str) -> str:
-    last = f"; the last one: {quoted(item['error'])}" if item.get("error") else ""
-    return f"the next attempt to undo its work, due{at(item['due'])}{last}"
-
-
-_WAITS: dict[str, Callable[[JSONObject, JSONObject, str], str]] = {
-    "webhook": _webhook,
-    "answer": _answer,
-    "retry": _retry,
-    "undo_retry": _undo_retry,
-    "script": lambda wait, item, flow_id: f"its script, running{at(item['since'])} in a worker",
-    "child": lambda wait, item, flow_id: f"its sub-flow {item.get('child', '')}, started{at(item['since'])}",
-    "slot": lambda wait, item, flow_id: "a free place among its work items (parallelism)",
-    "health": lambda wait, item, flow_id: (
-        f"its health: put off{at(item['since'])} while it is unhealthy, though not for ever"
-    ),
-    "claim": lambda wait, item, flow_id: f"a node to take it up, since {after(item['since'])}",
-    "undo": lambda wait, item, flow_id: f"its work to be undone by {wait['endpoint']}, called{at(item['since'])}",
-}
 
 
 # Attributes
@@ -505,11 +485,12 @@ def _valueless(told: JSONObject) -> list[str]:
     still = [p for p in providers if p["status"] in ("pending", "active")]
     source = listed([f"{p['step']} ({p['status']})" for p in (still or providers)], "or")
     lines = [f"{name} has no value yet: it can come from {source}" if still else f"{name} has no value"]
-    return lines + _because(told.get("because") or [])
+    causes: list[JSONObject] = told.get("because") or []
+    return lines + _because(causes)
 
 
 def _traced(value: JSONObject, depth: int) -> list[str]:
-    indent = _INDENT * depth
+    indent = INDENT * depth
     line = f"{indent}{value['attribute']} = {shown(value['value'])}"
     if not value.get("step"):
         return [f"{line}, from init"]
@@ -523,14 +504,14 @@ def _traced(value: JSONObject, depth: int) -> list[str]:
         lines[0] += ", not traced further; ask about it"
     item = value.get("item")
     if item and len(item.get("attempts") or []) > 1:
-        lines.append(f"{indent}{_INDENT}given by {_tries(item)}")
+        lines.append(f"{indent}{INDENT}given by {_tries(item)}")
     for origin in value.get("origins") or []:
         lines += _origin(origin, depth + 1)
     return lines
 
 
 def _origin(origin: JSONObject, depth: int) -> list[str]:
-    indent = _INDENT * depth
+    indent = INDENT * depth
     values = origin.get("values") or []
     if values:
         lines = [line for value in values for line in _traced(value, depth)]

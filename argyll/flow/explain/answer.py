@@ -183,6 +183,10 @@ class Cause(Struct, omit_defaults=True):
     error: str = ""
     at: Moment | None = None
     item: Item | None = None
+    inputs: list[Input] = []
+    """What its match saw, when that turned it down."""
+    script: str = ""
+    """Its predicate, when that returned false."""
 
 
 class Reason(Struct, omit_defaults=True):

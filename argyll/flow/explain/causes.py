@@ -8,6 +8,7 @@ from argyll.flow.explain.answer import (
     MAX_CAUSES_LISTED,
     Cause,
     GoalStory,
+    Input,
     Outcome,
     Reason,
     ReasonCode,
@@ -60,8 +61,7 @@ def step_reason(telling: Telling, step_id: str, *, deep: bool) -> Reason:
     if execution.status == "failed":
         reason.error = words(execution.error)
     if reason.code in ("match", "unreachable"):
-        moments = telling.history.moments()
-        reason.inputs = [input_facts(flow, step_id, name, moments, before) for name in execution.unsatisfied]
+        reason.inputs = _unsatisfied(telling, step_id, before)
         reason.because = causes_of(telling, step_id, execution.unsatisfied, before, deep=deep)
     elif reason.code == "not_needed":
         reason.readers = notes.readers
@@ -72,6 +72,11 @@ def step_reason(telling: Telling, step_id: str, *, deep: bool) -> Reason:
     elif reason.code in ("predicate", "script_failed"):
         _predicate(telling, step_id, reason)
     return reason
+
+
+def _unsatisfied(telling: Telling, step_id: str, before: int) -> list[Input]:
+    moments, names = telling.history.moments(), telling.flow.executions[step_id].unsatisfied
+    return [input_facts(telling.flow, step_id, name, moments, before) for name in names]
 
 
 def _predicate(telling: Telling, step_id: str, reason: Reason) -> None:
@@ -151,6 +156,11 @@ def end_of(telling: Telling, step_id: str) -> Cause:
         cause.error = words(execution.error)
     if cause.code == "work_failed" and execution.first_failed:
         cause.item = item_story(telling, step_id, execution.first_failed)
+    elif cause.code == "match" and notes.decided is not None:
+        cause.inputs = _unsatisfied(telling, step_id, notes.decided.event)
+    elif cause.code == "predicate":
+        predicate = telling.flow.plan.steps[step_id].predicate
+        cause.script = words(predicate.script) if predicate is not None else ""
     return cause
 
 

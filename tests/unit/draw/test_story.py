@@ -41,8 +41,7 @@ def test_a_failed_flow_from_its_goal_to_its_root():
         "\n"
         "order completed at +0 ms after 0 ms\n"
         'pay failed at +300 ms: "card declined" (attempt 3 of 3; attempts 1 and 2: 503 bank busy)\n'
-        "ship failed at +300 ms: its input payment (required, first) could no longer come: "
-        'pay failed at +300 ms: "card declined" (attempt 3 of 3; attempts 1 and 2: 503 bank busy)'
+        "ship failed at +300 ms: its input payment (required, first) could no longer come, as pay failed"
     )
 
 
@@ -60,6 +59,43 @@ def test_a_step_in_full():
         '      attempt 2 at +100 ms on n1: gave no answer that counts at +100 ms: "503 bank busy"; again at +300 ms\n'
         '      attempt 3 at +300 ms on n1: failed at +300 ms: "card declined"'
     )
+
+
+def test_a_step_that_was_lost_tells_what_began_it():
+    assert told(bank_is_busy(), step="ship").splitlines()[2] == (
+        "ship failed at +300 ms: its input payment (required, first) could no longer come: "
+        'pay failed at +300 ms: "card declined" (attempt 3 of 3; attempts 1 and 2: 503 bank busy)'
+    )
+
+
+def test_of_many_ways_to_a_cause_the_shortest_is_told():
+    world = World(
+        sync("root", {"r": output()}),
+        sync("left", {"r": required(), "l": output()}),
+        sync("right", {"r": required(), "l": required(), "k": output()}),
+        sync("end", {"l": required(), "k": required()}),
+        answers={"root": fails("dead")},
+    )
+    assert told(world.start("end"), step="end").splitlines()[2:5] == [
+        "end failed at +0 ms: its inputs k (required, first) and l (required, first) could no longer come",
+        "  because right failed at +0 ms: not all of its own required inputs could come",
+        '    because root failed at +0 ms: "dead" (attempt 1 of 11)',
+    ]
+
+
+def test_every_cause_that_began_it_is_told_once():
+    world = World(
+        sync("north", {"x": output()}),
+        sync("south", {"x": output()}),
+        sync("end", {"x": required()}),
+        answers={"north": fails("ice"), "south": fails("sand")},
+    )
+    assert told(world.start("end")).splitlines()[1:5] == [
+        "  because end failed at +0 ms: not all of its own required inputs could come",
+        '    because north failed at +0 ms: "ice" (attempt 1 of 11)',
+        '    because south failed at +0 ms: "sand" (attempt 1 of 11)',
+        "",
+    ]
 
 
 def test_an_active_flow_says_what_it_waits_for():
@@ -217,7 +253,7 @@ SENTENCES: list[tuple[Callable[[], Any], dict[str, str], str]] = [
         {},
         "b was skipped at +0 ms: nobody needed its outputs any more (x: end had a value already)",
     ),
-    (unwanted, {}, "b failed at +0 ms: it wants fraud to be absent: a gave fraud at +0 ms"),
+    (unwanted, {}, "b failed at +0 ms: it wants fraud to be absent, as a gave fraud at +0 ms"),
     (cancelled, {}, "f was cancelled at +0 ms; not everything of it has settled"),
     (cancelled, {}, "b never started: the flow ended before it could"),
     (deadline, {}, "s: its optional input n from slow (active) until +1 min 30 s, then it goes on without"),

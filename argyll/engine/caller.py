@@ -6,6 +6,7 @@ Knows nothing of flows; who called and why comes in with the request (surface.md
 import asyncio
 import re
 from collections.abc import Mapping
+from contextlib import suppress
 from email.utils import parsedate_to_datetime
 from functools import lru_cache
 from http import HTTPStatus
@@ -32,6 +33,9 @@ KEEPALIVE_S = 30.0
 RETRYABLE_STATUS = frozenset((408, 425, 429))
 """Client errors that are worth another try (decisions 29); so is every status from 500 on."""
 
+MAX_ERROR_CHARS = 4_096
+"""What is kept of a service's own words about a failure."""
+
 PROBLEM_TYPE = "application/problem+json"
 
 
@@ -56,13 +60,14 @@ class Identity(Struct, frozen=True):
 
 
 class Request(Struct, frozen=True):
-    """One call. `body` is None for GET."""
+    """One call. `body` is None for GET. Without `reads_body` any 2xx is a success, whatever it holds."""
 
     method: str
     url: str
     body: bytes | None
     timeout_ms: int
     identity: Identity
+    reads_body: bool = True
 
 
 class Success(Struct, frozen=True):
@@ -158,11 +163,10 @@ def problem_summary(problem: Mapping[str, JSON]) -> str:
     """The one line that a problem document comes down to."""
     for field in ("detail", "title"):
         if isinstance(problem.get(field), str) and problem[field]:
-            return problem[field]
-    status = problem.get("status")
-    if isinstance(status, int) and status in HTTPStatus:
-        return HTTPStatus(status).phrase
-    return str(problem["type"]) if problem.get("type") else ""
+            return problem[field][:MAX_ERROR_CHARS]
+    with suppress(ValueError):
+        return HTTPStatus(problem.get("status")).phrase
+    return str(problem["type"])[:MAX_ERROR_CHARS] if problem.get("type") else ""
 
 
 def body_outcome(body: bytes) -> Success | Retryable | Failure:
@@ -224,13 +228,14 @@ class HttpCaller:
                 if body is None:
                     return Failure(f"step response is larger than {MAX_RESPONSE_BYTES} bytes")
                 if 200 <= response.status < 300:
-                    return body_outcome(body)
+                    return body_outcome(body) if request.reads_body else Success({})
                 wait_ms = retry_after(response.headers.get("Retry-After"), self._now_us() / 1e6)
                 return status_outcome(response.status, response.headers.get("Content-Type", ""), body, wait_ms)
         except TimeoutError:
             return Retryable(f"work not completed\nno answer within {request.timeout_ms} ms from {request.url}")
-        except aiohttp.InvalidURL:
-            return Failure(f"not a URL that can be called: {request.url}")
+        except (aiohttp.InvalidURL, ValueError) as error:
+            # yarl and the resolver also refuse ports, addresses and names with a ValueError.
+            return Failure(f"not a URL that can be called: {request.url} ({error})")
         except (aiohttp.ClientError, OSError) as error:
             return Retryable(f"work not completed\n{_transport_text(error, request.url)}")
 

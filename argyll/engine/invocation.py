@@ -46,7 +46,7 @@ def compensation_request(flow: FlowState, step: Step, token: str, default_timeou
     url = fill_url(http.compensate, {**inputs, **(work.outputs or {})})
     body = json.encode({"input": inputs, "output": work.outputs})
     timeout_ms = http.timeout_ms if http.timeout_ms > 0 else default_timeout_ms
-    return Request("POST", url, body, timeout_ms, Identity(flow.id, step.id, token))
+    return Request("POST", url, body, timeout_ms, Identity(flow.id, step.id, token), reads_body=False)
 
 
 def child_init(flow: FlowState, step: Step, token: str) -> dict[str, list[JSON]]:

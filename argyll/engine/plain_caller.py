@@ -1,16 +1,19 @@
 """Calls plain `http://` step services over its own keep-alive connections, at a third of the cost of a general client.
 
-Only the plain case: no TLS, no redirects, no compression. Whatever else comes up goes to the caller behind it. The same
-contract tests hold for both.
+Only the plain case: TLS, unusual URLs and where redirects lead go to the caller behind it, and no compression is asked
+for. The same contract tests hold for both.
 """
 
 import asyncio
 import time
+import zlib
 from collections import deque
 from functools import lru_cache
 from typing import Final, NamedTuple, cast
+from urllib.parse import urljoin
 
 import httptools
+from msgspec import structs
 
 from argyll.engine.caller import (
     KEEPALIVE_S,
@@ -21,6 +24,7 @@ from argyll.engine.caller import (
     Request,
     Retryable,
     StepCaller,
+    Success,
     body_outcome,
     retry_after,
     status_outcome,
@@ -30,9 +34,12 @@ from argyll.model.limits import MAX_RESPONSE_BYTES
 MAX_HEADER_BYTES: Final = 64 * 1024
 """Status line and headers of one response."""
 
+_ANY_ZLIB_HEADER: Final = 32
+"""Added to the window size: zlib tells gzip and deflate apart by itself."""
+
 _REDIRECTS = frozenset((301, 302, 303, 307, 308))
 _KEPT_HEADERS = frozenset(
-    (b"content-type", b"content-length", b"transfer-encoding", b"content-encoding", b"retry-after")
+    (b"content-type", b"content-length", b"transfer-encoding", b"content-encoding", b"location", b"retry-after")
 )
 
 
@@ -74,8 +81,9 @@ class _Connection(asyncio.Protocol):
         self._parser: httptools.HttpResponseParser | None = None
         self._headers: dict[bytes, bytes] = {}
         self._body: list[bytes] = []
-        self._size = 0
-        self._limit = 0
+        self._header_size = 0
+        self._body_size = 0
+        self._in_body = False
         self._ends_with_connection = False
 
     @property
@@ -89,7 +97,8 @@ class _Connection(asyncio.Protocol):
         self._waiter = asyncio.get_running_loop().create_future()
         self._parser = httptools.HttpResponseParser(self)
         self._headers, self._body = {}, []
-        self._size, self._limit, self._ends_with_connection = 0, MAX_HEADER_BYTES, False
+        self._header_size, self._body_size = 0, 0
+        self._in_body, self._ends_with_connection = False, False
         self._transport.write(data)
         return await self._waiter
 
@@ -106,23 +115,25 @@ class _Connection(asyncio.Protocol):
         if self._ends_with_connection and exc is None:
             self._finish()
         else:
-            clean = not self._size
+            clean = not self._header_size
             self._fail(ConnectionLost(str(exc) if exc else "connection closed by the service", clean=clean))
 
     def data_received(self, data: bytes) -> None:
         if self._parser is None:
             self.close()  # bytes that nobody asked for
             return
-        self._size += len(data)
+        if not self._in_body:
+            self._header_size += len(data)
         try:
             self._parser.feed_data(data)
         except httptools.HttpParserUpgrade:
             self._fail(ConnectionLost("the service switched protocols"))
         except httptools.HttpParserError as error:
             self._fail(ConnectionLost(f"not an HTTP answer: {error}"))
-        if self._size > self._limit and self._waiter is not None:
-            what = "response" if self._limit > MAX_HEADER_BYTES else "response's header"
-            self._fail(ResponseTooLarge(f"the step's {what} is larger than {self._limit} bytes"))
+        if not self._in_body and self._header_size > MAX_HEADER_BYTES:
+            self._fail(ResponseTooLarge(f"step response headers are larger than {MAX_HEADER_BYTES} bytes"))
+        elif self._body_size > MAX_RESPONSE_BYTES:
+            self._fail(ResponseTooLarge(f"step response is larger than {MAX_RESPONSE_BYTES} bytes"))
 
     def on_header(self, name: bytes, value: bytes) -> None:
         name = name.lower()
@@ -130,18 +141,23 @@ class _Connection(asyncio.Protocol):
             self._headers[name] = value
 
     def on_headers_complete(self) -> None:
-        self._limit = MAX_HEADER_BYTES + MAX_RESPONSE_BYTES
+        self._in_body = True
         framed = b"content-length" in self._headers or b"transfer-encoding" in self._headers
         self._ends_with_connection = not framed
 
     def on_body(self, body: bytes) -> None:
-        self._body.append(body)
+        self._body_size += len(body)
+        if self._body_size <= MAX_RESPONSE_BYTES:
+            self._body.append(body)
 
     def on_message_complete(self) -> None:
         assert self._parser is not None
         if self._parser.get_status_code() < 200:
-            self._headers = {}
-        else:
+            self._headers, self._in_body = {}, False
+            return
+        # The parser saw the end, so the connection need not be it (204 has no length either).
+        self._ends_with_connection = False
+        if self._body_size <= MAX_RESPONSE_BYTES:
             self._finish()
 
     def _finish(self) -> None:
@@ -187,9 +203,11 @@ class PlainCaller:
             return Failure(str(error))
         except (ConnectionLost, OSError) as error:
             return Retryable(f"work not completed\n{error} ({request.url})")
-        if response.status in _REDIRECTS or b"content-encoding" in response.headers:
-            return await self._behind.call(request)
-        return self._outcome(response)
+        except UnicodeError as error:
+            return Failure(f"not a URL that can be called: {request.url} ({error})")
+        if response.status in _REDIRECTS and b"location" in response.headers:
+            return await self._behind.call(redirected(request, response))
+        return self._outcome(request, response)
 
     async def close(self) -> None:
         for idle in self._idle.values():
@@ -219,9 +237,15 @@ class PlainCaller:
             connection.close()
             raise
         if connection.is_open:
-            connection.idle_since = time.monotonic()
-            self._idle.setdefault(origin, deque()).append(connection)
+            self._release(origin, connection)
         return response
+
+    def _release(self, origin: Origin, connection: _Connection) -> None:
+        now = connection.idle_since = time.monotonic()
+        idle = self._idle.setdefault(origin, deque())
+        idle.append(connection)
+        while not idle[0].is_open or now - idle[0].idle_since > KEEPALIVE_S:
+            idle.popleft().close()
 
     def _take(self, origin: Origin) -> _Connection | None:
         idle = self._idle.get(origin)
@@ -232,13 +256,40 @@ class PlainCaller:
             connection.close()
         return None
 
-    def _outcome(self, response: Response) -> Outcome:
+    def _outcome(self, request: Request, response: Response) -> Outcome:
+        if b"content-encoding" in response.headers:
+            try:
+                response = decoded(response)
+            except ResponseTooLarge as error:
+                return Failure(str(error))
         if 200 <= response.status < 300:
-            return body_outcome(response.body)
+            return body_outcome(response.body) if request.reads_body else Success({})
         content_type = response.headers.get(b"content-type", b"").decode("latin-1")
         wait = response.headers.get(b"retry-after")
         wait_ms = retry_after(wait.decode("latin-1"), self._now_us() / 1e6) if wait else 0
         return status_outcome(response.status, content_type, response.body, wait_ms)
+
+
+def decoded(response: Response) -> Response:
+    """The answer with its body unpacked, for services that compress unasked. Raises `ResponseTooLarge`."""
+    if response.headers[b"content-encoding"].lower() not in (b"gzip", b"x-gzip", b"deflate"):
+        return response
+    unpacker = zlib.decompressobj(zlib.MAX_WBITS | _ANY_ZLIB_HEADER)
+    try:
+        body = unpacker.decompress(response.body, MAX_RESPONSE_BYTES + 1)
+    except zlib.error:
+        return response  # not what it says it is; reading it as JSON will tell
+    if len(body) > MAX_RESPONSE_BYTES:
+        raise ResponseTooLarge(f"step response is larger than {MAX_RESPONSE_BYTES} bytes")
+    return response._replace(body=body)
+
+
+def redirected(request: Request, response: Response) -> Request:
+    """The call that a redirect asks for: 307 and 308 repeat it there, the others become a GET (surface.md 3.1)."""
+    url = urljoin(request.url, response.headers[b"location"].decode("latin-1"))
+    if response.status in (307, 308) or request.method == "GET":
+        return structs.replace(request, url=url)
+    return structs.replace(request, url=url, method="GET", body=None)
 
 
 def request_bytes(request: Request, origin: Origin, path: str) -> bytes:

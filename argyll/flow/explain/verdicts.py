@@ -185,23 +185,25 @@ class _Look:
         return "matched" if self._phase == "pending" and supply(self._flow, name).settled else "unknown"
 
     def _fulfilment(self, name: str, spec: Attribute) -> Fulfilment | None:
+        """The machine's own verdict, None where only the match could tell."""
         try:
             return fulfilment(self._tx, self._step.id, name, spec)
         except ScriptFailed:
-            return None
+            if self._gate(name, spec) != "matched":
+                return None
+            # An open gate means a fulfilled input. Which of the values it was is not known; the latest is the latest it
+            # can have been.
+            values = self._flow.attributes.get(name, ())
+            return Fulfilment("fulfilled", (), max((value.set_at for value in values), default=0))
 
     def anchor(self) -> int | None:
         """Since when the required inputs are all there, None while they are not."""
         anchor = self._flow.created_at
         for name, spec in self._step.required.items():
             found = self._fulfilment(name, spec)
-            if found is not None and found.verdict == "fulfilled":
-                anchor = max(anchor, found.at_us)
-            elif self._phase != "started":
+            if found is None or found.verdict != "fulfilled":
                 return None
-            else:
-                # The match accepted one of these; the latest is the latest it can have been.
-                anchor = max([anchor, *(value.set_at for value in self._flow.attributes.get(name, ()))])
+            anchor = max(anchor, found.at_us)
         return anchor
 
     def input(self, name: str, spec: Attribute, anchor: int | None) -> Input:
@@ -225,14 +227,12 @@ class _Look:
         entry.verdict = found.verdict if found is not None else "undecided"
         if spec.match is not None:
             entry.match, entry.script = self._gate(name, spec), words(spec.match.script)
-        if self._phase == "started" and spec.role == "required":
-            entry.verdict = "fulfilled"
         entry.converted = spec.mapping is not None and spec.mapping.script is not None
         entry.deadline_ms = spec.deadline_ms
         values = flow.attributes.get(name, ())
         entry.candidates, entry.more_candidates = _candidates(flow, name, values, spec.collect, self._moments)
         entry.providers = providers(flow, name)
-        if found is not None and found.verdict == "fulfilled":
+        if found is not None and found.verdict == "fulfilled" and (found.values or spec.collect == "none"):
             entry.since = moment(found.at_us, flow.created_at)
         if spec.role == "optional" and anchor is not None and self._phase in ("started", "pending"):
             choice = optional_choice(self._tx, self._step.id, name, spec, anchor)

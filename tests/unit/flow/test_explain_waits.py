@@ -216,3 +216,17 @@ def test_a_gate_with_nothing_more_to_come_must_have_opened():
 
     entry = input_of(flow, "s", "x")
     assert (entry["match"], entry["verdict"]) == ("matched", "fulfilled")
+
+
+def test_an_open_gate_counts_as_fulfilled_though_nobody_knows_by_which_value():
+    world = World(
+        sync("slow", {"n": output()}),
+        sync("s", {"x": required(match="even"), "n": required(), "y": output()}),
+        answers={"slow": SILENT},
+        scripts={"even": lambda value: value % 2 == 0},
+    )
+    flow = world.start("s", {"x": [3, 4]})
+
+    entry = input_of(flow, "s", "x")
+    assert (entry["match"], entry["verdict"], "since" in entry) == ("matched", "fulfilled", False)
+    assert [held["name"] for held in step_of(flow, "s")["reason"]["inputs"]] == ["n"]

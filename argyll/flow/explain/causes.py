@@ -115,10 +115,10 @@ def _links(telling: Telling, want: _Want, name: str) -> list[Cause]:
     events = telling.history.value_events.get(name, ())
     values = [v for v, event in zip(flow.attributes.get(name, ()), events, strict=False) if event < want.before]
     if spec.collect == "none":
-        return [
-            Cause(reader, name, value.step, code="gave_value", at=telling.moment(At(value.set_at, events[i])))
-            for i, value in enumerate(values[:1])
-        ]
+        if spec.match is not None and len(values) > 1:
+            return []  # only its match knows which of them it accepted
+        moments = [telling.moment(At(value.set_at, events[i])) for i, value in enumerate(values[:1])]
+        return [Cause(reader, name, values[0].step, code="gave_value", at=moment) for moment in moments]
     links = [
         _broken(telling, reader, name, provider)
         for provider in flow.plan.providers(name)

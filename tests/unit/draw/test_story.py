@@ -85,9 +85,9 @@ def test_of_many_ways_to_a_cause_the_shortest_is_told():
 
 def test_every_cause_that_began_it_is_told_once():
     world = World(
-        sync("north", {"x": output()}),
-        sync("south", {"x": output()}),
-        sync("end", {"x": required()}),
+        sync("north", {"x": output(), "y": output()}),
+        sync("south", {"x": output(), "y": output()}),
+        sync("end", {"x": required(), "y": required()}),
         answers={"north": fails("ice"), "south": fails("sand")},
     )
     assert told(world.start("end")).splitlines()[1:5] == [

@@ -188,18 +188,60 @@ def test_a_provider_that_completed_without_the_value_is_the_cause():
 
 def test_a_chain_of_causes_is_followed_once_however_it_branches():
     world = World(
-        sync("root", {"r": output()}),
+        sync("base", {"b": output()}),
+        sync("root", {"b": required(), "r": output()}),
         sync("left", {"r": required(), "l": output()}),
         sync("right", {"r": required(), "q": output()}),
         sync("end", {"l": required(), "q": required()}),
-        answers={"root": fails("dead")},
+        answers={"base": fails("dead")},
     )
     flow = world.start("end")
 
     causes = [(c["reader"], c["step"]) for c in reason_of(flow, "end")["because"]]
-    assert causes == [("end", "left"), ("end", "right"), ("left", "root"), ("right", "root")]
+    assert causes == [("end", "left"), ("end", "right"), ("left", "root"), ("root", "base"), ("right", "root")]
     nearest = next(s for s in ask(flow)["steps"] if s["step"] == "end")["reason"]["because"]
     assert [(c["reader"], c["step"]) for c in nearest] == [("end", "left"), ("end", "right")]
+
+
+def test_a_provider_that_ended_after_the_decision_is_no_cause_of_it():
+    world = World(
+        sync("early", {"x": output()}),
+        sync("late", {"x": output()}),
+        sync("b", {"x": required(collect="all"), "y": output()}),
+        sync("other", {"o": output()}),
+        answers={"early": fails("no"), "late": SILENT, "other": SILENT},
+    )
+    flow = world.start("b other")
+    flow.fail("late")
+
+    assert [cause["step"] for cause in reason_of(flow, "b")["because"]] == ["early"]
+
+
+@pytest.mark.parametrize(("values", "causes"), [([4], [""]), ([3, 4], [])])
+def test_which_of_several_values_a_match_accepted_is_not_guessed(values: list[int], causes: list[str]):
+    world = World(
+        sync("s", {"x": required(collect="none", match="even"), "y": output()}),
+        scripts={"even": lambda value: value % 2 == 0},
+    )
+    plan = world.plan("s")
+    flow = world.open("f", plan, {"x": values})
+
+    assert reason_of(flow, "s")["code"] == "match"
+    assert [cause.get("step", "") for cause in reason_of(flow, "s").get("because", [])] == causes
+
+
+def test_work_whose_service_says_cancelled_failed_all_the_same():
+    flow = World(sync("s", {"y": output()}), answers={"s": fails("cancelled")}).start("s")
+
+    assert reason_of(flow, "s")["code"] == "work_failed"
+
+
+def test_work_that_is_given_up_ended_with_a_call_that_gave_no_answer():
+    step = sync("s", {"y": output()}, work={"max_attempts": 1})
+    flow = World(step, answers={"s": unavailable("busy")}).start("s")
+
+    [attempt] = reason_of(flow, "s")["item"]["attempts"]
+    assert (attempt["outcome"], attempt["error"]) == ("not_completed", "busy")
 
 
 def test_a_step_that_nobody_needs_says_what_became_of_its_readers():
@@ -288,6 +330,45 @@ def test_an_optional_input_says_why_it_went_without(spec: Any, provider: Any, ou
 
     entry = input_of(flow, "b", "n")
     assert (entry["outcome"], entry.get("why")) == (outcome, why)
+
+
+def test_an_optional_input_that_came_after_its_time_was_late():
+    world = World(
+        sync("p", {"x": output()}),
+        sync("q", {"x": output()}),
+        sync("a", {"n": output()}),
+        sync("b", {"x": required(collect="last"), "n": optional(), "y": output()}),
+        answers={"p": gives(x=1), "q": SILENT, "a": SILENT},
+    )
+    flow = world.start("b")
+    world.wait(50)
+    flow.succeed("a", n=1)
+    flow.succeed("q")
+
+    entry = input_of(flow, "b", "n")
+    assert (entry["verdict"], entry["outcome"], entry["why"]) == ("fulfilled", "absent", "late")
+
+
+def test_an_input_that_is_wanted_absent_went_without_nothing():
+    world = World(
+        sync("a", {"n": output()}),
+        sync("b", {"n": optional(collect="none"), "y": output()}),
+        answers={"a": SILENT},
+    )
+    entry = input_of(world.start("b"), "b", "n")
+    assert (entry["outcome"], entry.get("why")) == ("absent", None)
+
+
+def test_a_gate_is_known_to_have_opened_when_another_input_was_lost():
+    world = World(
+        sync("a", {"n": output()}),
+        sync("b", {"x": required(match="even"), "n": required(), "y": output()}),
+        answers={"a": fails("no")},
+        scripts={"even": lambda value: value % 2 == 0},
+    )
+    flow = world.start("b", {"x": [3, 4]})
+
+    assert input_of(flow, "b", "x")["match"] == "matched"
 
 
 def test_an_optional_input_without_any_provider_says_so():
@@ -466,6 +547,19 @@ def test_a_long_way_back_is_cut_and_says_so():
     while value.get("origins"):
         [value], depth = value["origins"][0]["values"], depth + 1
     assert (depth, value["untraced"]) == (limits.MAX_ORIGINS_DEPTH, True)
+
+
+def test_a_wide_way_back_is_cut_too():
+    count = limits.MAX_ORIGINS_LISTED + 5
+    steps = [sync(f"s{n:03}", {f"x{n:03}": output()}) for n in range(count)]
+    end = sync("end", {"z": output()} | {f"x{n:03}": required() for n in range(count)})
+    flow = World(
+        *steps, end, answers={f"s{n:03}": gives(**{f"x{n:03}": n}) for n in range(count)} | {"end": gives(z=1)}
+    )
+
+    [value] = ask(flow.start("end"), attribute="z")["attributes"][0]["values"]
+    untraced = [origin for origin in value["origins"] if origin["values"][0].get("untraced")]
+    assert len(untraced) == 6, "z itself is traced too"
 
 
 def test_an_attribute_without_a_value_says_why():

@@ -73,6 +73,10 @@ def test_a_retry_is_due_at_a_moment_and_says_what_went_wrong():
     assert (wait["kind"], wait["due"]["after_ms"], wait["items"][0]["error"]) == ("retry", 200, "503")
     assert "event" not in wait["due"]
 
+    world.wait(250)
+    [wait] = waits_of(flow)
+    assert (wait["due"]["after_ms"], wait["since"]["after_ms"]) == (600, 200)
+
 
 def test_items_beyond_the_parallelism_wait_for_a_place_behind_those_that_run():
     step = sync("s", {"xs": required(for_each=True), "y": output()}, work={"parallelism": 2})
@@ -89,7 +93,11 @@ def test_work_that_no_node_takes_waits_for_health_or_for_a_node(claim: str, kind
     world.may_claim = lambda step: claim
     flow = world.start("s")
 
-    assert [w["kind"] for w in waits_of(flow)] == [kind]
+    [wait] = waits_of(flow)
+    assert wait["kind"] == kind
+    assert flow.events[wait["since"]["event"]].event_type == (
+        "dispatch_deferred" if kind == "health" else "step_started"
+    )
     assert ("deferred" in step_of(flow, "s")) == (kind == "health")
 
 
@@ -102,6 +110,41 @@ def test_a_deferral_is_over_once_the_work_was_claimed():
     world.wait(2_000)
 
     assert [w["kind"] for w in waits_of(flow)] == ["retry"]
+
+
+def test_a_free_place_is_not_waited_for_when_it_is_health_that_lacks():
+    step = sync("s", {"xs": required(for_each=True), "y": output()}, work={"parallelism": 3})
+    world = World(step, answers={"s": SILENT})
+    claims = iter(["yes"])
+    world.may_claim = lambda step: next(claims, "announce")
+    flow = world.start("s", {"xs": [[1, 2]]})
+
+    assert [w["kind"] for w in waits_of(flow)] == ["answer", "health"]
+
+
+def test_an_earlier_deferral_is_no_reason_any_more():
+    step = sync("s", {"xs": required(for_each=True), "y": output()}, work={"parallelism": 2})
+    world = World(step, answers={"s": SILENT})
+    world.may_claim = lambda step: "announce"
+    flow = world.start("s", {"xs": [[1, 2]]})
+    claims = iter(["yes"])
+    world.may_claim = lambda step: next(claims, "wait")
+    world.wait(2_000)
+
+    assert [w["kind"] for w in waits_of(flow)] == ["answer", "claim"]
+
+
+def test_a_step_that_runs_waits_for_nobody_upstream():
+    world = World(
+        sync("slow", {"n": output()}),
+        sync("s", {"n": optional(), "y": output()}),
+        sync("end", {"n": required(), "y": required()}),
+        answers={"slow": SILENT, "s": SILENT},
+    )
+    flow = world.start("end")
+
+    assert [w["step"] for w in waits_of(flow, step="s")] == ["s"]
+    assert sorted(w["step"] for w in waits_of(flow, step="end")) == ["s", "slow"]
 
 
 def test_a_deadline_holds_a_step_back_until_a_moment():

@@ -12,19 +12,23 @@ from argyll.store.errors import (
     EntryTooLarge,
     InvalidCursor,
     NewerFormat,
+    NoLeader,
     NoOtherNode,
     NotAStore,
+    NotLeader,
     OpenError,
     OpenFailed,
     OutcomeUnknown,
     Overloaded,
+    SafetyStop,
     StoreClosed,
     StoreError,
     StoreFailed,
+    TransferFailed,
     UnreadableEntry,
 )
 from argyll.store.flows import FlowPage, FlowQuery, FlowRow
-from argyll.store.log import LogStatus, ReplicatedLog, StateMachine
+from argyll.store.log import LogStatus, PeerStatus, ReplicatedLog, StateMachine
 from argyll.store.records import Aggregate, Append, Committed, IndexUpdate, NewEvent, Record, StoreOptions
 from argyll.store.store import Store
 
@@ -46,19 +50,24 @@ __all__ = [
     "LogStatus",
     "NewEvent",
     "NewerFormat",
+    "NoLeader",
     "NoOtherNode",
     "NotAStore",
+    "NotLeader",
     "OpenError",
     "OpenFailed",
     "OutcomeUnknown",
     "Overloaded",
+    "PeerStatus",
     "Record",
     "ReplicatedLog",
+    "SafetyStop",
     "StateMachine",
     "Store",
     "StoreClosed",
     "StoreError",
     "StoreFailed",
     "StoreOptions",
+    "TransferFailed",
     "UnreadableEntry",
 ]

@@ -12,6 +12,7 @@ class AppliedIndex:
         self.value = value
         self._failure: Exception | None = None
         self._waiters: list[tuple[int, asyncio.Future[None]]] = []
+        self._watched: set[asyncio.Future[int]] = set()
 
     def advance(self, index: int) -> None:
         """The entry is applied: wake who waited for it."""
@@ -25,9 +26,16 @@ class AppliedIndex:
     def fail(self, error: Exception) -> None:
         """It will never advance again: whoever waits, or comes to wait, gets `error`."""
         self._failure = error
-        for _, waiter in self._waiters:
+        for waiter in [*(waiter for _, waiter in self._waiters), *self._watched]:
             if not waiter.done():
                 waiter.set_exception(error)
+
+    def watch(self, future: asyncio.Future[int]) -> None:
+        """Let `fail` fail this future too."""
+        self._watched.add(future)
+
+    def unwatch(self, future: asyncio.Future[int]) -> None:
+        self._watched.discard(future)
 
     async def wait(self, index: int, timeout_ms: int) -> None:
         """Return once `index` is applied. Raises `BarrierTimeout`, or what `fail` was told."""

@@ -14,6 +14,7 @@ from argyll.store.wal import sync_directory
 FORMAT = 1
 STATE_FILE = "state.db"
 LOG_DIRECTORY = "wal"
+RAFT_DIRECTORY = "raft"
 _LOCK_FILE = "LOCK"
 _FORMAT_FILE = "FORMAT"
 _NEW_FORMAT_FILE = "FORMAT.tmp"
@@ -57,6 +58,11 @@ class DataDirectory:
     @property
     def log_directory(self) -> Path:
         return self.path / LOG_DIRECTORY
+
+    @property
+    def raft_directory(self) -> Path:
+        """The log of a node of a cluster, in place of the other."""
+        return self.path / RAFT_DIRECTORY
 
     def close(self) -> None:
         """Let others have it. The lock file stays: removing it would let two processes lock different files."""

@@ -5,7 +5,6 @@ looks inside a command and never retries a failed sync.
 """
 
 import asyncio
-import os
 import time
 from collections import deque
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -19,20 +18,14 @@ from argyll.store.applied import AppliedIndex
 from argyll.store.commands import decode_commands, encode_commands
 from argyll.store.errors import NoOtherNode, Overloaded, StoreClosed, StoreError, StoreFailed, UnreadableEntry
 from argyll.store.log import Command, LogStatus, StateMachine
+from argyll.store.pace import SyncPace
 from argyll.store.records import COMMAND_ID_BYTES, StoreOptions
-from argyll.store.wal import Entry, Wal, encode_record, sync_data
+from argyll.store.wal import Entry, Wal, encode_record
 
 MAX_ENTRY_COMMANDS = 256
 MAX_COMMIT_COMMANDS = 1_024
 MAX_ENTRY_BYTES = 1 << 20
 MAX_COMMIT_BYTES = 8 << 20
-QUICK_SYNC_US = 1_000
-"""A disk whose worst probe stays below this is waited for on the loop: a hand-over to a thread costs more."""
-SLOW_SYNC_US = 5_000
-SLOW_SYNCS_TOLERATED = 8
-SLOW_SYNC_WINDOW = 1_000
-"""With `fsync: auto`, a disk that is slow this often in so many syncs is waited for in the thread from then on."""
-_PROBES = 8
 _TERM = 1
 
 
@@ -48,30 +41,14 @@ class _Batch(msgspec.Struct):
     proposals: list[_Proposal]
 
 
-def _probe_worst_us(directory: Path) -> int:
-    """The slowest of a few syncs of an overwritten block, as appends do it."""
-    path = directory / "probe.tmp"
-    descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_TRUNC, 0o600)
-    worst = 0
-    try:
-        os.pwrite(descriptor, bytes(4096), 0)
-        os.fsync(descriptor)
-        for round_ in range(_PROBES):
-            started = time.perf_counter_ns()
-            os.pwrite(descriptor, bytes([round_]) * 512, 512 * (round_ % 8))
-            sync_data(descriptor)
-            worst = max(worst, time.perf_counter_ns() - started)
-    finally:
-        os.close(descriptor)
-        path.unlink(missing_ok=True)
-    return worst // 1000
-
-
 class EmbeddedLog:
     """`ReplicatedLog` of one node. Open it with `EmbeddedLog.open`."""
 
-    def __init__(self, wal: Wal, machine: StateMachine, options: StoreOptions, helper: ThreadPoolExecutor) -> None:
+    def __init__(
+        self, wal: Wal, machine: StateMachine, options: StoreOptions, helper: ThreadPoolExecutor, pace: SyncPace
+    ) -> None:
         self._wal = wal
+        self._pace = pace
         self._machine = machine
         self._options = options
         self._helper = helper
@@ -80,9 +57,6 @@ class EmbeddedLog:
         self._in_flight_bytes = 0
         self._in_flight: list[_Batch] = []
         self._writer: ThreadPoolExecutor | None = None
-        self._inline = False
-        self._adapt = False
-        self._slow_syncs = 0
         self._scheduled = False
         self._closing = False
         self._closed = False
@@ -90,9 +64,6 @@ class EmbeddedLog:
         self._idle = asyncio.Event()
         self._idle.set()
         self._applied = AppliedIndex(0)
-        self._syncs = 0
-        self._sync_last_us = 0
-        self._sync_worst_us = 0
 
     @classmethod
     async def open(cls, directory: Path, machine: StateMachine, options: StoreOptions) -> "EmbeddedLog":
@@ -100,16 +71,13 @@ class EmbeddedLog:
         directory.mkdir(exist_ok=True)
         helper = ThreadPoolExecutor(1, "argyll-wal-spare")
         wal = Wal(directory, segment_bytes=options.segment_bytes, helper=helper)
-        log = cls(wal, machine, options, helper)
         try:
+            log = cls(wal, machine, options, helper, SyncPace(directory, options.fsync))
             wal.open(log._replay, after=machine.applied_index)
-            worst_us = _probe_worst_us(directory) if options.fsync == "auto" else 0
         except BaseException:
             wal.close()
             helper.shutdown()
             raise
-        log._adapt = options.fsync == "auto"
-        log._inline = options.fsync == "inline" or (log._adapt and worst_us < QUICK_SYNC_US)
         log._applied = AppliedIndex(wal.last_index)
         return log
 
@@ -165,10 +133,10 @@ class EmbeddedLog:
             bytes=self._wal.size_bytes,
             in_flight_appends=self._in_flight_count(),
             in_flight_bytes=self._in_flight_bytes,
-            fsync="inline" if self._inline else "thread",
-            fsyncs=self._syncs,
-            fsync_last_us=self._sync_last_us,
-            fsync_worst_us=self._sync_worst_us,
+            fsync="inline" if self._pace.is_inline else "thread",
+            fsyncs=self._pace.syncs,
+            fsync_last_us=self._pace.last_us,
+            fsync_worst_us=self._pace.worst_us,
             cut_bytes=self._wal.cut_bytes,
             failure=str(self._failure) if self._failure else None,
         )
@@ -222,7 +190,7 @@ class EmbeddedLog:
             return
         self._in_flight, records = self._take_group()
         first, last = self._in_flight[0].index, self._in_flight[-1].index
-        if not self._inline:
+        if not self._pace.is_inline:
             writer = self._writer = self._writer or ThreadPoolExecutor(1, "argyll-wal")
             written = writer.submit(self._write, records, first, last)
             written.add_done_callback(partial(self._loop.call_soon_threadsafe, self._written))
@@ -261,19 +229,7 @@ class EmbeddedLog:
     def _write(self, records: bytes, first_index: int, last_index: int) -> None:
         started = time.perf_counter_ns()
         self._wal.append(records, first_index=first_index, last_index=last_index)
-        elapsed_us = (time.perf_counter_ns() - started) // 1000
-        self._syncs += 1
-        self._sync_last_us = elapsed_us
-        self._sync_worst_us = max(self._sync_worst_us, elapsed_us)
-        if self._adapt and self._inline:
-            self._watch_slowness(elapsed_us)
-
-    def _watch_slowness(self, elapsed_us: int) -> None:
-        if self._syncs % SLOW_SYNC_WINDOW == 0:
-            self._slow_syncs = 0
-        if elapsed_us > SLOW_SYNC_US:
-            self._slow_syncs += 1
-            self._inline = self._slow_syncs < SLOW_SYNCS_TOLERATED
+        self._pace.took((time.perf_counter_ns() - started) // 1000)
 
     def _written(self, written: Future[None]) -> None:
         error = written.exception()

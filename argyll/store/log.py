@@ -101,7 +101,7 @@ class ReplicatedLog(Protocol):
         ...
 
     async def transfer_leadership(self, to: str | None = None) -> None:
-        """Hand leadership to another node. Raises `NoOtherNode`."""
+        """Hand leadership to another node. Raises `NoOtherNode`, `NotLeader`, `TransferFailed`."""
         ...
 
     def release(self, index: int) -> None:

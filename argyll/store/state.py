@@ -6,14 +6,15 @@ Everything is synchronous and runs on one thread, save `checkpoint`.
 """
 
 import sqlite3
+import threading
 from collections import deque
 from collections.abc import Callable, Generator, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from itertools import islice
 from pathlib import Path
 from typing import NamedTuple
 
-from argyll.store.errors import Conflict, DamagedState, NewerFormat, OpenFailed, StoreFailed
+from argyll.store.errors import Conflict, DamagedState, NewerFormat, OpenError, OpenFailed, StoreFailed
 from argyll.store.flows import FlowChange, FlowIndex
 from argyll.store.log import Command, Outcome
 from argyll.store.records import (
@@ -27,6 +28,7 @@ from argyll.store.records import (
     decode_append,
     read_frames,
 )
+from argyll.store.wal import sync_directory
 
 FORMAT = 1
 BACKLOG_LIMIT = 8_192
@@ -44,7 +46,7 @@ CREATE TABLE IF NOT EXISTS appends (
     command_id BLOB NOT NULL, events BLOB NOT NULL
 );
 CREATE TABLE IF NOT EXISTS snapshots (aggregate INTEGER PRIMARY KEY, sequence INTEGER NOT NULL, data BLOB NOT NULL);
-INSERT OR IGNORE INTO meta VALUES ('format', 1), ('applied_index', 0), ('last_number', 0);
+INSERT OR IGNORE INTO meta VALUES ('format', 1), ('applied_index', 0), ('applied_term', 0), ('last_number', 0);
 """
 
 
@@ -63,10 +65,11 @@ class _AggregateState:
 class _Batch:
     """What one log entry adds to SQLite."""
 
-    __slots__ = ("aggregates", "flows", "index", "mark", "rows")
+    __slots__ = ("aggregates", "flows", "index", "mark", "rows", "term")
 
-    def __init__(self, index: int, mark: int) -> None:
+    def __init__(self, index: int, term: int, mark: int) -> None:
         self.index = index
+        self.term = term
         self.mark = mark
         self.rows: list[tuple[int, int, int, bytes, bytes]] = []
         self.aggregates: list[tuple[str, int]] = []
@@ -86,6 +89,8 @@ class State:
         self._path = path
         self._options = options
         self.on_applied: Callable[[list[Committed]], None] | None = None
+        self.on_reset: Callable[[], None] | None = None
+        """Told when everything was replaced at once."""
         self._aggregates: dict[Aggregate, _AggregateState] = {}
         self._backlog: deque[_Batch] = deque()
         self._backlog_rows = 0
@@ -94,24 +99,36 @@ class State:
         self._snapshots: dict[Aggregate, _Snapshot] = {}
         self._failure: StoreFailed | None = None
         self.bytes_since_checkpoint = 0
+        self._file_in_use = threading.Lock()
+        """Held by whoever works on the file itself in another thread, so that it is not replaced meanwhile."""
+        self._open()
+
+    def _open(self) -> None:
+        path = self._path or Path(":memory:")
         try:
-            self._db = _connect(path)
+            self._db = _connect(self._path)
             self._db.executescript(_SCHEMA)
             meta = dict(self._db.execute("SELECT key, value FROM meta").fetchall())
             self.flows = FlowIndex(self._db)
         except sqlite3.OperationalError as error:
-            raise OpenFailed(path or Path(":memory:"), error) from error
+            raise OpenFailed(path, error) from error
         except sqlite3.DatabaseError as error:
-            raise DamagedState(path or Path(":memory:"), str(error)) from error
+            raise DamagedState(path, str(error)) from error
         if meta["format"] > FORMAT:
-            raise NewerFormat(path or Path(":memory:"), meta["format"], FORMAT, "a newer release")
+            raise NewerFormat(path, meta["format"], FORMAT, "a newer release")
         self._applied_index: int = meta["applied_index"]
+        self._applied_term: int = meta["applied_term"]
         self._last_number: int = meta["last_number"]
 
     @property
     def applied_index(self) -> int:
         """The last log entry whose rows are in SQLite."""
         return self._applied_index
+
+    @property
+    def applied_term(self) -> int:
+        """Term of that entry."""
+        return self._applied_term
 
     @property
     def waiting_appends(self) -> int:
@@ -128,7 +145,7 @@ class State:
         if self._failure is not None:
             raise self._failure
         self._mark += 1
-        batch = _Batch(index, self._mark)
+        batch = _Batch(index, term, self._mark)
         outcomes: list[Outcome] = []
         committed: list[Committed] | None = None if self.on_applied is None else []
         for command_id, body, context in commands:
@@ -185,6 +202,7 @@ class State:
         if batches:
             self._flushed_mark = batches[-1].mark
             self._applied_index = batches[-1].index
+            self._applied_term = batches[-1].term
             self.flows.forget_waiting(self._flushed_mark)
         self._evict()
 
@@ -195,12 +213,46 @@ class State:
         """
         if self._path is None:
             return True
-        db = _connect(self._path)
-        try:
+        with self._file_in_use, closing(_connect(self._path)) as db:
             busy, frames, written = db.execute("PRAGMA wal_checkpoint(PASSIVE)").fetchone()
-        finally:
-            db.close()
         return not busy and written == frames
+
+    def export(self, file: Path) -> tuple[int, int]:
+        """Write everything flushed so far into a new file; gives index and term of its last entry. May run in a thread.
+
+        Raises sqlite3.Error, OSError.
+        """
+        assert self._path is not None, "a state in memory has no file to copy"
+        with self._file_in_use, closing(_connect(self._path)) as db:
+            db.execute("VACUUM INTO ?", (str(file),))
+        return read_position(file)
+
+    def check(self, file: Path) -> tuple[int, int]:
+        """Whether another node's state is whole; gives index and term of its last entry. Raises sqlite3.Error."""
+        return read_position(file)
+
+    def take_over(self, file: Path) -> None:
+        """Replace everything by another node's state in `file`, which is whole, checked and durable. Raises `StoreFailed`."""
+        assert self._path is not None, "a state in memory has no file to replace"
+        try:
+            with self._file_in_use:
+                self._db.close()
+                for suffix in ("-wal", "-shm"):
+                    # Left there, SQLite would take them for the new file's.
+                    self._path.with_name(self._path.name + suffix).unlink(missing_ok=True)
+                file.replace(self._path)
+                sync_directory(self._path.parent)
+            self._aggregates.clear()
+            self._backlog.clear()
+            self._snapshots.clear()
+            self._backlog_rows = self.bytes_since_checkpoint = 0
+            self._flushed_mark = self._mark
+            self._open()
+        except (sqlite3.Error, OSError, OpenError) as error:
+            self._failure = StoreFailed("taking over the state of another node", error)
+            raise self._failure from error
+        if self.on_reset is not None:
+            self.on_reset()
 
     def close(self) -> None:
         """Flush if possible and close the database."""
@@ -313,7 +365,8 @@ class State:
             first_new=aggregates[0][1] if aggregates else self._last_number + 1,
         )
         if batches:
-            self._db.execute("UPDATE meta SET value = ? WHERE key = 'applied_index'", (batches[-1].index,))
+            position = [(batches[-1].index, "applied_index"), (batches[-1].term, "applied_term")]
+            execute_many("UPDATE meta SET value = ? WHERE key = ?", position)
         if self._snapshots:
             self._write_snapshots()
 
@@ -343,6 +396,18 @@ class State:
         for aggregate, state in oldest:
             if state.last_mark <= self._flushed_mark:
                 del self._aggregates[aggregate]
+
+
+def read_position(file: Path) -> tuple[int, int]:
+    """Check a closed state file; gives index and term of the last entry in it. Raises sqlite3.Error."""
+    with closing(sqlite3.connect(f"{file.absolute().as_uri()}?mode=ro&immutable=1", uri=True)) as db:
+        (found,) = db.execute("PRAGMA quick_check(1)").fetchone()
+        if found != "ok":
+            raise sqlite3.DatabaseError(f"{file}: {found}")
+        meta = dict(db.execute("SELECT key, value FROM meta").fetchall())
+    if meta["format"] > FORMAT:
+        raise sqlite3.DatabaseError(f"{file} has format {meta['format']}, this release reads {FORMAT}")
+    return meta["applied_index"], meta["applied_term"]
 
 
 def _connect(path: Path | None) -> sqlite3.Connection:

@@ -9,16 +9,20 @@ from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 from struct import Struct
+from typing import TYPE_CHECKING
 
 from argyll.store.directory import DataDirectory
 from argyll.store.embedded import EmbeddedLog
-from argyll.store.errors import Conflict, EntryTooLarge, OpenFailed, StoreClosed, StoreError, StoreFailed
+from argyll.store.errors import Conflict, EntryTooLarge, NotAStore, OpenFailed, StoreClosed, StoreError, StoreFailed
 from argyll.store.flows import FlowPage, FlowQuery
 from argyll.store.log import LogStatus, ReplicatedLog
 from argyll.store.memory import MemoryLog
 from argyll.store.records import Aggregate, Append, Committed, Record, StoreOptions, check_append, prepare
 from argyll.store.state import State
 from argyll.store.wal import sync_directory
+
+if TYPE_CHECKING:
+    from argyll.store.raft import ClusterConfig
 
 READ_PAGE = 2_000
 """Events that `Store.events` reads between two turns of the loop."""
@@ -58,7 +62,9 @@ class Store:
         self._flush_soon = False
         self._checkpointing: asyncio.Future[bool] | None = None
         self._closed = False
+        self._reset_listeners: list[Callable[[], None]] = []
         state.on_applied = self._on_applied
+        state.on_reset = self._on_reset
 
     @classmethod
     async def open(cls, directory: Path, *, options: StoreOptions | None = None) -> "Store":
@@ -80,6 +86,8 @@ class Store:
 
     @classmethod
     async def _open_held(cls, held: DataDirectory, options: StoreOptions) -> "Store":
+        if held.raft_directory.exists():
+            raise NotAStore(held.path, "it belongs to a node of a cluster: start it with its cluster's members")
         state = State(held.state_file, options)
         try:
             log = await EmbeddedLog.open(held.log_directory, state, options)
@@ -89,6 +97,53 @@ class Store:
                 state.close()
             raise
         return cls(state, log, options, held)
+
+    @classmethod
+    async def open_cluster(
+        cls, directory: Path, *, cluster: "ClusterConfig", options: StoreOptions | None = None
+    ) -> "Store":
+        """Open or create this node's store of a cluster; does not wait for the other nodes.
+
+        Reads work at once and show what this node knows; appends wait for a leader, `read_barrier` too. What another
+        node appended reaches the listeners with no context, and after a long absence everything may change at once
+        (`listen_reset`). A directory that `open` used goes on as the first node of a new cluster whose other nodes have
+        empty directories; `open` refuses it from then on. Raises what `open` does.
+        """
+        options = options or StoreOptions()
+        try:
+            held = DataDirectory.open(directory, now_us=options.now_us())
+            try:
+                return await cls._open_member(held, cluster, options)
+            except BaseException:
+                held.close()
+                raise
+        except OSError as error:
+            raise OpenFailed(directory, error) from error
+
+    @classmethod
+    async def _open_member(cls, held: DataDirectory, cluster: "ClusterConfig", options: StoreOptions) -> "Store":
+        # The library underneath is of no use, and of no weight, to a single node.
+        from argyll.store.raft import PySyncObjLog
+
+        state = State(held.state_file, options)
+        try:
+            if not held.raft_directory.exists() and held.log_directory.exists():
+                await cls._finish_embedded(held, state, options)
+            log = await PySyncObjLog.open(held.raft_directory, state, options, cluster)
+            sync_directory(held.path)
+        except BaseException:
+            with suppress(StoreError):
+                state.close()
+            raise
+        return cls(state, log, options, held)
+
+    @classmethod
+    async def _finish_embedded(cls, held: DataDirectory, state: State, options: StoreOptions) -> None:
+        """Bring everything the log of the single node holds into the state: the cluster's log begins behind it."""
+        await (await EmbeddedLog.open(held.log_directory, state, options)).close()
+        state.flush()
+        if not state.checkpoint():
+            raise OpenFailed(held.path, OSError("somebody else reads state.db"))
 
     @classmethod
     async def in_memory(cls, *, options: StoreOptions | None = None) -> "Store":
@@ -133,6 +188,13 @@ class Store:
     def listen(self, callback: Callable[[Committed], None]) -> None:
         """Call back for every append applied from now on: on the loop, in log order, once each, before its future."""
         self._listeners.append(callback)
+
+    def listen_reset(self, callback: Callable[[], None]) -> None:
+        """Call back when this node took over another's state whole: histories grew without a call to `listen`.
+
+        Everything derived from earlier reads and notices has to be read again.
+        """
+        self._reset_listeners.append(callback)
 
     def next_sequence(self, aggregate: Aggregate) -> int:
         """The next sequence of what is committed and applied here; 0 for an unknown aggregate."""
@@ -191,7 +253,7 @@ class Store:
         await self._log.wait_applied(index, timeout_ms)
 
     async def transfer_leadership(self, to: str | None = None) -> None:
-        """Hand leadership to another node. Raises `NoOtherNode`."""
+        """Hand leadership to another node, the one furthest if None. Raises `NoOtherNode`, `NotLeader`, `TransferFailed`."""
         await self._log.transfer_leadership(to)
 
     async def close(self) -> None:
@@ -274,6 +336,13 @@ class Store:
                 except Exception as error:  # noqa: BLE001 - one listener's fault must not undo a commit or starve the others
                     message = f"a commit listener failed on {notice.aggregate}"
                     self._loop.call_exception_handler({"message": message, "exception": error})
+
+    def _on_reset(self) -> None:
+        for listener in self._reset_listeners:
+            try:
+                listener()
+            except Exception as error:  # noqa: BLE001 - as for commits
+                self._loop.call_exception_handler({"message": "a reset listener failed", "exception": error})
 
     def _schedule_flush(self) -> None:
         if self._checkpointing is not None:

@@ -197,7 +197,7 @@ class RaftNode:
             self._led = False
             self._intake.clear()
             self._leader.end()
-        self._proposals.expire(now_s(), self._quorum_in_words())
+        self._proposals.expire(now_s(), self.quorum_in_words())
         self._move_proposals()
         self._drive_handover()
         if host.is_leader:
@@ -243,6 +243,10 @@ class RaftNode:
         """The connected follower that is furthest, when this node leads."""
         connected = [peer for peer in self._others if self.host.is_connected(peer)]
         return max(connected, key=lambda peer: (self.host.match_of(peer), peer), default=None)
+
+    def quorum_in_words(self) -> str:
+        """What is known of the cluster, for messages to people."""
+        return f"{self.host.connected_count + 1} of {len(self._others) + 1} nodes connected, {self.host.quorum} needed"
 
     def peers(self) -> tuple[PeerStatus, ...]:
         """The other nodes as seen from here; how far they are is known to the leader only."""
@@ -481,6 +485,3 @@ class RaftNode:
         outbox, self._outbox = self._outbox, []
         for peer, frame in outbox:
             self._send_frame(peer, frame)
-
-    def _quorum_in_words(self) -> str:
-        return f"{self.host.connected_count + 1} of {len(self._others) + 1} nodes connected, {self.host.quorum} needed"

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from argyll.store import Append, NewEvent, Store, StoreOptions
-from argyll.store import embedded as embedded_module
+from argyll.store import pace as pace_module
 from argyll.store import wal as wal_module
 
 SMALL = 64 << 10
@@ -49,7 +49,7 @@ async def test_what_arrives_during_a_sync_shares_the_next(tmp_path: Path, monkey
 async def test_the_disk_is_measured_at_start(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, quick_us: int, mode: str
 ) -> None:
-    monkeypatch.setattr(embedded_module, "QUICK_SYNC_US", quick_us)
+    monkeypatch.setattr(pace_module, "QUICK_SYNC_US", quick_us)
     store = await Store.open(tmp_path, options=StoreOptions(segment_bytes=SMALL))
     assert store.status().fsync == mode
     await store.close()
@@ -57,11 +57,11 @@ async def test_the_disk_is_measured_at_start(
 
 
 async def test_a_disk_that_turns_slow_is_left_to_the_thread(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(embedded_module, "QUICK_SYNC_US", 10**9)
+    monkeypatch.setattr(pace_module, "QUICK_SYNC_US", 10**9)
     store = await Store.open(tmp_path, options=StoreOptions(segment_bytes=SMALL))
-    monkeypatch.setattr(embedded_module, "SLOW_SYNC_US", -1)
+    monkeypatch.setattr(pace_module, "SLOW_SYNC_US", -1)
     modes = []
-    for sequence in range(embedded_module.SLOW_SYNCS_TOLERATED + 2):
+    for sequence in range(pace_module.SLOW_SYNCS_TOLERATED + 2):
         await store.append(append(0, sequence))
         modes.append(store.status().fsync)
     assert modes == ["inline"] * 7 + ["thread"] * 3

@@ -190,6 +190,7 @@ def test_pages_are_what_sorting_everything_gives(
     few: int, changes: list[tuple[str, str, int, dict[str, str]]], flush_after: int, queries: list[FlowQuery]
 ) -> None:
     """execution.md 13.8/79, 13.8/83"""
+
     async def run() -> None:
         store = await Store.in_memory()
         flows: dict[str, Flow] = {}

@@ -50,7 +50,7 @@ class _Now(Executor):
         future: Future[object] = Future()
         try:
             future.set_result(fn(*args, **kwargs))
-        except Exception as error:
+        except (OSError, PowerCut) as error:
             future.set_exception(error)
         return future
 
@@ -349,7 +349,7 @@ class Simulation:
             return
         self.stats["crashes"] += 1
         journal = member.journal
-        durable = journal._durable  # noqa: SLF001
+        durable = journal._durable
         kept = [entry for entry, number in zip(journal._entries, journal._numbers, strict=True) if number <= durable]
         saved = journal.getCurrentTerm() if journal.has_durable_vote else 0
         vote = journal.getVotedForNodeId() if journal.has_durable_vote else None
@@ -480,11 +480,9 @@ class Simulation:
         if self.now >= self.heal_at:
             return
         chance = self.chance
-        action = chance.choice(
-            [self.crash_one, self.crash_one, self.cut_power_while_writing, self.partition, self.isolate, self.isolate]
-            + [self.reset, self.reset, self.pause, self.fill_disk, self.wipe, self.hand_over]
-        )
-        action()
+        frequent = [self.crash_one, self.isolate, self.reset]
+        rare = [self.cut_power_while_writing, self.partition, self.pause, self.fill_disk, self.wipe, self.hand_over]
+        chance.choice([*frequent, *frequent, *rare])()
         self.at(chance.expovariate(1 / self.settings.faults_every_s), self.fault)
 
     def crash_one(self) -> None:

@@ -114,6 +114,7 @@ _COMMANDS = {
     "plan": Lazy("argyll.cli.plan:plan", "Show what would run to reach goals, and why."),
     "flow": Lazy("argyll.cli.flow:flow", "Start, list, follow and cancel flows."),
     "step": Lazy("argyll.cli.step:step", "List, show, register, update and delete single steps."),
+    "script": Lazy("argyll.cli.script:script", "Try scripts: run, check, or line by line."),
     "health": Lazy("argyll.cli.health:health", "Show the health of the engine and its steps."),
     "schema": Lazy("argyll.cli.schema:schema", "Print the JSON Schema of a step file."),
     "version": Lazy("argyll.cli.version:version", "Print the version."),

@@ -10,6 +10,7 @@ from typing import Final, TypeAlias
 
 from argyll.model.json import JSON
 from argyll.scripts.interface import CompileError
+from argyll.scripts.jpath.catalogue import JPATH_FUNCTIONS
 
 MAX_NESTING: Final = 64
 MAX_INDEX: Final = 2**53 - 1
@@ -373,7 +374,7 @@ class _Parser:
         match expression:
             case Literal():
                 raise self.error("a literal must be compared with something", expression.offset)
-            case Function(name="length" | "count" | "value"):
+            case Function(name=name) if name in JPATH_FUNCTIONS and not JPATH_FUNCTIONS[name].test:
                 raise self.error(
                     f"the result of {expression.name}() must be compared with something", expression.offset
                 )
@@ -403,16 +404,17 @@ class _Parser:
         match expression:
             case Path() if not expression.singular:
                 raise self.error("only a path to one node (names and indexes) can be compared", expression.offset)
-            case Function(name="match" | "search"):
+            case Function(name=name) if name in JPATH_FUNCTIONS and JPATH_FUNCTIONS[name].test:
                 raise self.error(f"{expression.name}() is a test already; do not compare it", expression.offset)
             case _:
                 self.check(expression)
 
     def check_function(self, call: Function) -> None:
-        expected = {"match": 2, "search": 2, "length": 1, "count": 1, "value": 1}.get(call.name)
-        if expected is None:
-            known = "length, count, value, match and search"
+        function = JPATH_FUNCTIONS.get(call.name)
+        if function is None:
+            known = ", ".join(JPATH_FUNCTIONS)
             raise self.error(f"unknown function {call.name}(); there are {known}", call.offset)
+        expected = len(function.parameters)
         if len(call.arguments) != expected:
             count = f"{expected} argument{'s' if expected > 1 else ''}"
             raise self.error(f"{call.name}() takes {count}, got {len(call.arguments)}", call.offset)

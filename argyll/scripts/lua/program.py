@@ -16,6 +16,7 @@ from argyll.scripts.interface import (
     as_mapped,
     as_outputs,
 )
+from argyll.scripts.lua.catalogue import LUA_KEYWORDS
 from argyll.scripts.lua.convert import outbound
 from argyll.scripts.lua.sandbox import Pool, Runtime
 
@@ -23,33 +24,7 @@ MAX_PARAMETERS: Final = 150
 """Lua allows 200 locals in a function; the rest is for the script."""
 
 _IDENTIFIER = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
-_RESERVED = frozenset(
-    [
-        "and",
-        "break",
-        "do",
-        "else",
-        "elseif",
-        "end",
-        "false",
-        "for",
-        "function",
-        "goto",
-        "if",
-        "in",
-        "local",
-        "nil",
-        "not",
-        "or",
-        "repeat",
-        "return",
-        "then",
-        "true",
-        "until",
-        "while",
-        "_ENV",
-    ]
-)
+_RESERVED = frozenset((*LUA_KEYWORDS, "_ENV"))
 _POOL: Final = Pool()
 
 

@@ -230,6 +230,21 @@ def test_which_of_several_values_a_match_accepted_is_not_guessed(values: list[in
     assert [cause.get("step", "") for cause in reason_of(flow, "s").get("because", [])] == causes
 
 
+def test_a_value_that_came_after_the_decision_is_no_cause_of_it():
+    world = World(
+        sync("early", {"x": output()}),
+        sync("late", {"x": output()}),
+        sync("s", {"x": required(collect="none", match="even"), "y": output()}),
+        sync("all", {"x": required(collect="all"), "z": output()}),
+        answers={"early": gives(x=4), "late": SILENT},
+        scripts={"even": lambda value: value % 2 == 0},
+    )
+    flow = world.start("s all")
+    flow.succeed("late", x=6)
+
+    assert [cause["step"] for cause in reason_of(flow, "s")["because"]] == ["early"]
+
+
 def test_work_whose_service_says_cancelled_failed_all_the_same():
     flow = World(sync("s", {"y": output()}), answers={"s": fails("cancelled")}).start("s")
 

@@ -409,6 +409,29 @@ _WIRING = (
         "`argyll.yaml` is not as expected",
         "An unknown key or rule, or a value of the wrong type. The setting is passed over.",
     ),
+    _refused(
+        "ARG810",
+        "A faulty expression",
+        "The text between `${{` and `}}` is an expression over `values`, `env` and `file.path`: names, members, numbers, "
+        "text, comparisons, `a if b else c`, and filters such as `default`. Nothing can be called, and keys are never "
+        "expressions. `x-gitops: {expressions: false}` takes a file as it stands.",
+    ),
+    _refused(
+        "ARG811",
+        "An expression names a value that does not exist",
+        "Add it to the values files that `argyll.yaml` lists, or give a default: `${{ values.host | default('localhost') }}`.",
+    ),
+    _refused(
+        "ARG812",
+        "The values of the environment cannot be had",
+        "A values file that `argyll.yaml` lists is missing, is no mapping, or contradicts another one; or the list "
+        "depends on an environment and none was chosen. A missing file is never taken for an empty one.",
+    ),
+    _refused(
+        "ARG813",
+        "An expression gives what cannot stand there",
+        "A list or mapping inside text, a number too large for JSON, or more text than the limit.",
+    ),
 )
 
 CATALOGUE: dict[str, Entry] = {

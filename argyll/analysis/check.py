@@ -4,16 +4,18 @@ import gc
 from collections.abc import Generator, Iterable, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from pathlib import Path, PurePath
+from pathlib import Path, PurePath, PurePosixPath
 from typing import cast
 
 from msgspec import Struct
 from msgspec.structs import replace
 
-from argyll.analysis.diagnostics import Diagnostic, Related, Span, any_rejects, finding, of_step, place_order
+from argyll.analysis.delivery import DEFAULT, KEY, Delivery, read_delivery
+from argyll.analysis.diagnostics import Diagnostic, Pointer, Related, Span, any_rejects, finding, of_step, place_order
 from argyll.analysis.draft import Draft, read_draft
 from argyll.analysis.lint import check_repository
 from argyll.analysis.project import PROJECT_FILE, Project, read_project
+from argyll.analysis.rendering import Renderer, ValuesFiles, without_followers
 from argyll.analysis.rules import check_rules
 from argyll.analysis.source import Document, Source, read_source
 from argyll.analysis.structure import check_structure
@@ -52,11 +54,12 @@ def _examine(value: JSON, native: bool, scripts: Scripts) -> tuple[Draft | None,
 
 
 class LocatedStep(Struct, frozen=True):
-    """A sound step and where it is defined; `span` is that of its id."""
+    """A sound step, where it is defined (`span` is that of its id), and how its file wants it delivered."""
 
     step: Step
     path: str
     span: Span
+    delivery: Delivery = DEFAULT
 
 
 @dataclass
@@ -81,6 +84,9 @@ class _Definition(Struct):
     document: Document
     draft: Draft | None
     findings: list[Diagnostic]
+    delivery: Delivery = DEFAULT
+    rendered: frozenset[Pointer] = frozenset()
+    """Where the text of the file is not the value of the step."""
 
     @property
     def id(self) -> str:
@@ -91,18 +97,23 @@ class _Definition(Struct):
 
 
 def check_files(
-    files: Mapping[str, bytes] | Iterable[Path], *, scripts: Scripts, project: Project | None = None
+    files: Mapping[str, bytes] | Iterable[Path],
+    *,
+    scripts: Scripts,
+    project: Project | None = None,
+    env: str | None = None,
 ) -> Report:
     """All findings of all files, each alone and all together.
 
     `files` maps paths to contents, or lists files to read (raises `OSError`). A file called `argyll.yaml` among them
-    is read as the project unless one is given.
+    is read as the project unless one is given. `env` is the environment whose values fill in expressions, empty for
+    none. By default every environment that has a values file is checked, and the report is that of all of them.
     """
     contents: dict[str, bytes] = {}
     for file in files:
         contents[str(file)] = file.read_bytes() if isinstance(file, Path) else cast(Mapping[str, bytes], files)[file]
     with _collector_paused():
-        return _checked(contents, scripts, project)
+        return _checked(contents, scripts, project, env)
 
 
 @contextmanager
@@ -117,19 +128,56 @@ def _collector_paused() -> Generator[None]:
             gc.enable()
 
 
-def _checked(contents: Mapping[str, bytes], scripts: Scripts, project: Project | None) -> Report:
-    report = Report(files=len(contents))
-    sources: list[Source] = []
-    for path in sorted(contents):
-        if PurePath(path).name == PROJECT_FILE:
-            read, findings = read_project(contents[path], path)
-            report.diagnostics += findings
-            project = project or read
-        else:
-            sources.append(read_source(path, contents[path]))
-    report.project = project or Project()
-    definitions = [definition for source in sources for definition in _definitions(source, scripts)]
-    unique = _together(definitions, report.project)
+def _checked(contents: Mapping[str, bytes], scripts: Scripts, project: Project | None, env: str | None) -> Report:
+    findings: list[Diagnostic] = []
+    root, place = "", ""
+    for path in sorted(path for path in contents if PurePath(path).name == PROJECT_FILE):
+        read, problems = read_project(contents[path], path)
+        findings += problems
+        if project is None:
+            project, root, place = read, str(PurePosixPath(path).parent), path
+    files = _Files(contents, project or Project(), root, place)
+    names = [env] if env is not None else files.values.environments() or [""]
+    reports = {name: _of_environment(files, name, scripts, findings) for name in names}
+    return reports[names[0]] if len(names) == 1 else _merged(reports)
+
+
+class _Files:
+    """Files with the project that they belong to. `place` is where the project stands, empty if in no file."""
+
+    def __init__(self, contents: Mapping[str, bytes], project: Project, root: str, place: str) -> None:
+        self.project, self.count = project, len(contents)
+        self.values = ValuesFiles(project, root, contents)
+        self.steps = {
+            path: contents[path]
+            for path in sorted(contents)
+            if PurePath(path).name != PROJECT_FILE and not self.values.holds(path)
+        }
+        self._contents, self._place = contents, place
+
+    def values_of(self, env: str) -> tuple[JSONObject, list[Diagnostic]]:
+        """The values of an environment; findings about the list of files are placed in the project file."""
+        values, findings = self.values.read(env)
+        if not findings or not self._place:
+            return values, findings
+        document = next(iter(read_source(self._place, self._contents[self._place]).documents))
+        return values, [
+            found
+            if found.path
+            else replace(found, path=self._place, span=document.locate(found.pointer, found.at, found.within))
+            for found in findings
+        ]
+
+
+def _of_environment(files: _Files, env: str, scripts: Scripts, findings: list[Diagnostic]) -> Report:
+    report = Report(files=files.count, project=files.project)
+    values, problems = files.values_of(env)
+    sources = [read_source(path, content) for path, content in files.steps.items()]
+    report.diagnostics = [*findings, *problems]
+    # Without the values, every use of one would be a finding of its own.
+    renderer = Renderer(None if any_rejects(problems) else values, env)
+    definitions = [definition for source in sources for definition in _definitions(source, scripts, renderer, env)]
+    unique = _together([definition for definition in definitions if not definition.delivery.disabled], files.project)
     by_path: dict[str, list[Diagnostic]] = {source.path: list(source.findings) for source in sources}
     for definition in definitions:
         by_path[definition.source.path] += definition.findings
@@ -139,8 +187,29 @@ def _checked(contents: Mapping[str, bytes], scripts: Scripts, project: Project |
     for step_id, definition in sorted(unique.items()):
         if definition.draft is not None and definition.source.complete and not any_rejects(definition.findings):
             span = definition.document.locate(("id",))
-            report.steps[step_id] = LocatedStep(definition.draft.step, definition.source.path, span)
+            report.steps[step_id] = LocatedStep(
+                definition.draft.step, definition.source.path, span, definition.delivery
+            )
     return report
+
+
+def _merged(reports: Mapping[str, Report]) -> Report:
+    """One report about several environments; a finding that not all of them have says which do."""
+    first = next(iter(reports.values()))
+    merged = Report(files=first.files, project=first.project)
+    environments: dict[Diagnostic, list[str]] = {}
+    for env, report in reports.items():
+        merged.steps |= report.steps
+        for found in dict.fromkeys(report.diagnostics):
+            environments.setdefault(found, []).append(env)
+    merged.diagnostics = sorted(
+        (
+            found if len(envs) == len(reports) else replace(found, message=f"{found.message} (in {', '.join(envs)})")
+            for found, envs in environments.items()
+        ),
+        key=place_order,
+    )
+    return merged
 
 
 def _graded(findings: Iterable[Diagnostic], project: Project) -> list[Diagnostic]:
@@ -152,20 +221,26 @@ def _graded(findings: Iterable[Diagnostic], project: Project) -> list[Diagnostic
     return graded
 
 
-def _definitions(source: Source, scripts: Scripts) -> list[_Definition]:
+def _definitions(source: Source, scripts: Scripts, renderer: Renderer, env: str) -> list[_Definition]:
     definitions: list[_Definition] = []
     for document in source.documents:
-        value = document.value()
+        root = document.value() if document.root.kind != "mapping" or document.root.child(KEY) else {}
+        delivery, findings = read_delivery(root[KEY]) if isinstance(root, dict) and KEY in root else (DEFAULT, [])
+        if not delivery.belongs_to(env):
+            continue
+        rendered = renderer.render(document, source.path, delivery)
+        value = _without_delivery(rendered.value)
         if isinstance(value, dict) and value and STEP_MARKS.isdisjoint(cast(JSONObject, value)):
             if source.complete:
                 place = document.locate(())
                 hint = "a step has `id`, `name` and `type`"
                 source.report("ARG015", "this document is no step", place.start, place.end, hint=hint)
             continue
-        draft, findings = _examine(value, True, scripts)
+        draft, problems = _examine(value, True, scripts)
         if source.complete:
-            findings += _file_rules(source, document, draft)
-        definition = _Definition(source, document, draft, [])
+            problems += _file_rules(source, document, draft, grown=bool(rendered.places))
+        findings += rendered.findings + without_followers(problems, rendered.failed)
+        definition = _Definition(source, document, draft, [], delivery, frozenset(rendered.places))
         # Of a file that could not be read to its end, only what it defines is known, not what it lacks.
         for found in findings if source.complete else ():
             _report(definition, found)
@@ -173,7 +248,13 @@ def _definitions(source: Source, scripts: Scripts) -> list[_Definition]:
     return definitions
 
 
-def _file_rules(source: Source, document: Document, draft: Draft | None) -> list[Diagnostic]:
+def _without_delivery(value: JSON) -> JSON:
+    if isinstance(value, dict) and KEY in value:
+        return {key: item for key, item in cast(JSONObject, value).items() if key != KEY}
+    return value
+
+
+def _file_rules(source: Source, document: Document, draft: Draft | None, *, grown: bool) -> list[Diagnostic]:
     if draft is None:
         return []
     findings: list[Diagnostic] = []
@@ -182,7 +263,7 @@ def _file_rules(source: Source, document: Document, draft: Draft | None) -> list
         if node is not None and node.value is None and node.kind == "scalar" and node.text != "null":
             hint = "give it a value, or remove the key"
             findings.append(finding("ARG106", "`type` is empty", ("attributes", name, "type"), hint=hint, at="key"))
-    if document.root.weight > SMALL_DOCUMENT:
+    if grown or document.root.weight > SMALL_DOCUMENT:
         size = len(canonical_step(draft.step))
         if size > MAX_STEP_BODY_BYTES:
             message = f"the step has {size:,} bytes as JSON, the limit is {MAX_STEP_BODY_BYTES:,}"
@@ -195,7 +276,8 @@ def _file_rules(source: Source, document: Document, draft: Draft | None) -> list
 
 
 def _report(definition: _Definition, found: Diagnostic) -> None:
-    span = definition.document.locate(found.pointer, found.at, found.within)
+    within = None if found.pointer in definition.rendered else found.within
+    span = definition.document.locate(found.pointer, found.at, within)
     related = tuple(
         other
         if other.path

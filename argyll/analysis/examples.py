@@ -141,6 +141,18 @@ _WIRING: dict[str, Mapping[str, str]] = {
     "ARG701": {"a.yaml": _flow("a", "[b]"), "b.yaml": _flow("b", "[a]")},
     "ARG706": {"a.yaml": _sync("a", _TOTAL), "b.yaml": _flow("b", "[a, a]")},
     "ARG804": {"argyll.yaml": "check:\n  rules:\n    ARG101: off\n"},
+    "ARG810": {"a.yaml": _sync("a", _TOTAL, more='labels: {team: "${{ values.team.upper() }}"}\n')},
+    "ARG811": {
+        "argyll.yaml": "values: [values.yaml]\n",
+        "values.yaml": "team: pay\n",
+        "a.yaml": _sync("a", _TOTAL, more='labels: {team: "${{ values.taem }}"}\n'),
+    },
+    "ARG812": {"argyll.yaml": "values: [values.yaml]\n", "a.yaml": _sync("a", _TOTAL)},
+    "ARG813": {
+        "argyll.yaml": "values: [values.yaml]\n",
+        "values.yaml": "teams: [pay, risk]\n",
+        "a.yaml": _sync("a", _TOTAL, more='labels: {team: "team ${{ values.teams }}"}\n'),
+    },
 }
 
 EXAMPLES: dict[str, Mapping[str, str]] = {

@@ -32,6 +32,12 @@ PROJECT = shape(
     Field("kind", "text", "What this document is.", choices=("Project",)),
     Field("paths", "list", "Directories that hold step files; absent means all."),
     Field("external_inputs", "list", "Names, or patterns with `*`, of attributes that flows are started with."),
+    Field(
+        "values",
+        "list",
+        "Files with the values of `${{ values.name }}`, later ones over earlier ones; `${{ env }}` in a path stands for "
+        "the environment.",
+    ),
     Field("check", "object", CHECK.doc, members=CHECK),
 )
 
@@ -41,6 +47,7 @@ class Project(Struct, frozen=True):
 
     paths: tuple[str, ...] = ()
     external_inputs: tuple[str, ...] = ()
+    values: tuple[str, ...] = ()
     rules: dict[str, Severity | None] = {}
 
     def severity(self, found: Diagnostic) -> Severity | None:
@@ -69,7 +76,12 @@ def read_project(content: bytes, path: str = PROJECT_FILE) -> tuple[Project, lis
             findings.append(problem)
         else:
             rules[code] = LEVELS[str(level)]
-    project = Project(tuple(sound.get("paths") or ()), tuple(sound.get("external_inputs") or ()), rules)
+    project = Project(
+        paths=tuple(sound.get("paths") or ()),
+        external_inputs=tuple(sound.get("external_inputs") or ()),
+        values=tuple(sound.get("values") or ()),
+        rules=rules,
+    )
     return project, unread + [_located(found, document, path) for found in findings]
 
 

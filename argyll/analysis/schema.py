@@ -11,6 +11,7 @@ import msgspec
 from msgspec import UNSET
 
 from argyll.analysis.catalogue import CATALOGUE
+from argyll.analysis.delivery import DELIVERY, KEY
 from argyll.analysis.generated import write_or_compare
 from argyll.analysis.project import LEVELS, PROJECT
 from argyll.model import json
@@ -31,6 +32,8 @@ from argyll.model.wire import JSONObject
 
 DRAFT = "https://json-schema.org/draft/2020-12/schema"
 NOT_BLANK = r"\S"
+EXPRESSION: JSONObject = {"description": "An expression.", "type": "string", "pattern": r"\$\{\{.*\}\}"}
+"""What may stand in a file wherever a value may; what it gives is checked when the file is rendered."""
 
 STEP_TARGET = Path("schemas/step.schema.json")
 PROJECT_TARGET = Path("schemas/argyll.schema.json")
@@ -46,6 +49,9 @@ def step_schema() -> JSONObject:
     }
     definitions["attribute"] = _attribute(definitions)
     body["allOf"] = [_step_type(block) for block in dict.fromkeys(BLOCK_OF_TYPE.values())]
+    for part in (body, *definitions.values()):
+        part["properties"] = {name: _or_expression(field) for name, field in part["properties"].items()}
+    body["properties"][KEY] = _delivery()
     return {"$schema": DRAFT, "$id": "urn:argyll:schema:step", "title": "Argyll step"} | body | {"$defs": definitions}
 
 
@@ -78,6 +84,23 @@ def _object(shape: Shape, definitions: JSONObject) -> JSONObject:
         schema["anyOf"] = [{"required": ["name"]}, {"required": ["script"]}]
     if shape.exclusive:
         schema["not"] = {"anyOf": [{"required": list(pair)} for pair in shape.exclusive]}
+    return schema
+
+
+def _or_expression(field: JSONObject) -> JSONObject:
+    """A field that only takes certain values takes an expression instead of them, too."""
+    certain = (
+        "enum" in field or field.get("type") in ("integer", "boolean") or field.get("pattern") not in (None, NOT_BLANK)
+    )
+    if not certain:
+        return field
+    about = {name: field[name] for name in ("description", "default") if name in field}
+    return about | {"anyOf": [{name: item for name, item in field.items() if name not in about}, EXPRESSION]}
+
+
+def _delivery() -> JSONObject:
+    schema = _object(DELIVERY, {})
+    schema["properties"]["expressions"]["enum"] = [True, False, "scripts"]
     return schema
 
 

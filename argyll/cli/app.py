@@ -110,6 +110,7 @@ _COMMANDS = {
     "serve": Lazy("argyll.cli.serve:serve", "Run an engine node."),
     "sync": Lazy("argyll.cli.sync:sync", "Make the engine's steps those of a directory or git repository."),
     "check": Lazy("argyll.cli.check:check", "Find what is wrong with step files; needs no engine."),
+    "render": Lazy("argyll.cli.render:render", "Print the steps that step files give in an environment."),
     "diff": Lazy("argyll.cli.diff:diff", "Show what a change of step files does to steps, plans and flows."),
     "plan": Lazy("argyll.cli.plan:plan", "Show what would run to reach goals, and why."),
     "flow": Lazy("argyll.cli.flow:flow", "Start, list, follow and cancel flows."),

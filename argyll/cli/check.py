@@ -26,12 +26,15 @@ FORMATS = ("text", "json", "yaml", "sarif", "junit", "github")
     "argyll check steps/ --changed-only origin/main -o github"
 ))  # fmt: skip
 @click.argument("paths", nargs=-1, metavar="[PATH]...", type=click.Path(path_type=Path))
+@click.option(
+    "--env", metavar="NAME", help="Only with the values of this environment. Default: of every one that has values."
+)
 @click.option("--changed-only", "base", metavar="BASE",
               help="Only findings that were not there where HEAD and BASE parted; every file is still checked.")  # fmt: skip
 @click.option("--strict", is_flag=True, help="A warning, too, ends with 3.")
 @click.option("--output", "-o", "--format", "fmt", type=click.Choice(FORMATS), default="text", show_default=True,
               help="How to print: for people, programs, or the reports of build systems.")  # fmt: skip
-def check(paths: tuple[Path, ...], base: str | None, strict: bool, fmt: str) -> None:
+def check(paths: tuple[Path, ...], env: str | None, base: str | None, strict: bool, fmt: str) -> None:
     """Check the step files at PATHs (files or directories; default: here), all together, without an engine.
 
     Exits with 3 when there is an error. Rules are switched in argyll.yaml beside the steps.
@@ -41,12 +44,12 @@ def check(paths: tuple[Path, ...], base: str | None, strict: bool, fmt: str) -> 
     if not files:
         places = ", ".join(str(path) for path in paths)
         raise CliError(f"{places if places != '.' else 'here'}: no step files (*.yaml, *.yml)", ExitCode.NOT_FOUND)
-    report = check_selected(files)
+    report = check_selected(files, env)
     findings: Sequence[Diagnostic] = report.diagnostics
     if base is not None:
         from argyll.analysis.formats import new_findings
 
-        findings = new_findings(findings, check_selected(_gather_at(paths, base)).diagnostics)
+        findings = new_findings(findings, check_selected(_gather_at(paths, base), env).diagnostics)
     _print(findings, files, fmt)
     if fmt == "text":
         _say_totals(report, len(findings), base)

@@ -17,26 +17,28 @@ if TYPE_CHECKING:
     from argyll.model.step import Step
 
 
-def check_snapshot(snapshot: "Snapshot") -> "Report":
-    """All findings for the files of one revision, as its project file wants them."""
-    return check_selected(selected(snapshot.files))
+def check_snapshot(snapshot: "Snapshot", env: str = "") -> "Report":
+    """All findings for the files of one revision, as its project file wants them and with the values of `env`."""
+    return check_selected(selected(snapshot.files), env)
 
 
 def selected(files: Mapping[str, bytes]) -> dict[str, bytes]:
-    """The files of a source that its project file counts as step files, and that file itself."""
+    """The files of a source that its project file counts as step files or values, and that file itself."""
     from argyll.analysis.project import PROJECT_FILE, read_project
+    from argyll.analysis.rendering import ValuesFiles
     from argyll.gitops.source import within
 
     project, _ = read_project(files.get(PROJECT_FILE, b""))
-    return within(files, project.paths)
+    values = ValuesFiles(project, "", files)
+    return within(files, project.paths) | {path: content for path, content in files.items() if values.holds(path)}
 
 
-def check_selected(files: Mapping[str, bytes]) -> "Report":
-    """All findings for files, each alone and all together."""
+def check_selected(files: Mapping[str, bytes], env: str | None = None) -> "Report":
+    """All findings for files, each alone and all together; `env` None checks every environment that has values."""
     from argyll.analysis.check import check_files
     from argyll.scripts import Scripts
 
-    return check_files(files, scripts=Scripts())
+    return check_files(files, scripts=Scripts(), env=env)
 
 
 def read_steps(place: str, content: bytes) -> list["Step"]:

@@ -9,7 +9,7 @@ import click
 from argyll.cli.definitions import check_snapshot, show_findings
 from argyll.cli.errors import CliError
 from argyll.cli.exitcodes import ExitCode
-from argyll.cli.options import Connection, engine_options, example, finish
+from argyll.cli.options import Connection, engine_options, env_option, example, finish
 from argyll.cli.output import json_text, printable, yaml_text
 
 if TYPE_CHECKING:
@@ -30,6 +30,7 @@ if TYPE_CHECKING:
 @click.option("--against", type=click.Choice(["engine"]), help="Compare the engine's catalog with the files or REV.")
 @click.option("--owner", metavar="NAME", help="With --against: only what this owner has counts as removed. "
               "Default: what `argyll sync --dir` would use.")  # fmt: skip
+@env_option
 @click.option("--goal", "goals", multiple=True, metavar="ID",
               help="Look at the plan of this goal; repeat it. Default: goals of flow steps, and steps nobody reads.")  # fmt: skip
 @click.option("--output", "-o", "--format", "fmt", type=click.Choice(["text", "json", "yaml", "markdown"]),
@@ -42,6 +43,7 @@ def diff(
     directory: Path,
     against: str | None,
     owner: str | None,
+    env: str,
     goals: tuple[str, ...],
     fmt: str,
     detailed_exitcode: bool,
@@ -56,15 +58,15 @@ def diff(
     if owner is not None and against is None:
         raise click.UsageError("--owner goes with --against engine")
     if against is None:
-        comparison = _between_revisions(revisions or "HEAD", directory, list(goals) or None)
+        comparison = _between_revisions(revisions or "HEAD", directory, env, list(goals) or None)
     else:
-        comparison = asyncio.run(_with_engine(connection, revisions, directory, owner, list(goals) or None))
+        comparison = asyncio.run(_with_engine(connection, revisions, directory, env, owner, list(goals) or None))
     _print(comparison, fmt)
     if detailed_exitcode and comparison.steps:
         finish(ExitCode.CHANGES)
 
 
-def _between_revisions(revisions: str, directory: Path, goals: list[str] | None) -> "Comparison":
+def _between_revisions(revisions: str, directory: Path, env: str, goals: list[str] | None) -> "Comparison":
     from argyll.gitops.comparison import compare
 
     first, dots, second = _parted(revisions)
@@ -73,7 +75,8 @@ def _between_revisions(revisions: str, directory: Path, goals: list[str] | None)
     else:
         before = _at(directory, first)
     after = _at(directory, second) if dots else _files(directory)
-    return compare(_side(before, directory, "before"), _side(after, directory, "after"), match_evaluator(), goals=goals)
+    sides = _side(before, directory, env, "before"), _side(after, directory, env, "after")
+    return compare(*sides, match_evaluator(), goals=goals)
 
 
 def _parted(revisions: str) -> tuple[str, str, str]:
@@ -108,11 +111,11 @@ def _files(directory: Path) -> "Snapshot":
     return Snapshot(read.revision, read.files, "files")
 
 
-def _side(snapshot: "Snapshot", directory: Path, side: str) -> "Side":
+def _side(snapshot: "Snapshot", directory: Path, env: str, side: str) -> "Side":
     """The sound steps of a snapshot. Errors of the later side end the command: it could not be applied."""
     from argyll.gitops.comparison import Side, catalog_of
 
-    report = check_snapshot(snapshot)
+    report = check_snapshot(snapshot, env)
     errors = [found for found in report.diagnostics if found.severity == "error"]
     if errors and side == "after":
         show_findings(errors, snapshot.files)
@@ -126,7 +129,7 @@ def _side(snapshot: "Snapshot", directory: Path, side: str) -> "Side":
 
 
 async def _with_engine(
-    connection: Connection, revision: str | None, directory: Path, owner: str | None, goals: list[str] | None
+    connection: Connection, revision: str | None, directory: Path, env: str, owner: str | None, goals: list[str] | None
 ) -> "Comparison":
     from argyll.gitops import DirectorySource
     from argyll.gitops.comparison import compare, flows_using
@@ -134,7 +137,7 @@ async def _with_engine(
     if revision is not None and ".." in revision:
         raise click.UsageError("--against engine takes one revision, or none for the files")
     snapshot = _at(directory, revision) if revision is not None else _files(directory)
-    desired = _side(snapshot, directory, "after")
+    desired = _side(snapshot, directory, env, "after")
     async with connection.async_client() as client:
         before, after = await _engine_sides(
             client, desired, owner or DirectorySource(directory).name, snapshot.revision, connection.url

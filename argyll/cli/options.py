@@ -61,6 +61,10 @@ output_option = click.option(
     help="How to print: for people, or in the API's shape.",
 )  # fmt: skip
 
+env_option = click.option(
+    "--env", default="", metavar="NAME", help="The environment whose values fill in the expressions of step files."
+)
+
 init_option = click.option(
     "--init", "-i", "init_pairs", multiple=True, metavar="NAME=VALUE",
     help="A value to start from; repeat it. VALUE is JSON if it reads as JSON, else text; NAME:=JSON insists on JSON, "

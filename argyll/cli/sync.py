@@ -12,7 +12,7 @@ import click
 from argyll.cli.definitions import check_snapshot, count, show_findings
 from argyll.cli.errors import exit_code_of
 from argyll.cli.exitcodes import ExitCode
-from argyll.cli.options import Connection, engine_options, example, finish, output_option
+from argyll.cli.options import Connection, engine_options, env_option, example, finish, output_option
 from argyll.cli.output import Format, emit, json_text, say
 from argyll.client import AsyncClient
 from argyll.gitops import Agent, DirectorySource, GitSource, Pace, PruneGuard, Source, Status
@@ -40,6 +40,7 @@ _CODES = {
 @click.option(
     "--owner", metavar="NAME", help="Whose steps these are: only this owner's are removed. Default: the source."
 )
+@env_option
 @click.option("--watch", is_flag=True, help="Keep going: apply every change as it comes, and retry what fails.")
 @click.option("--interval", "interval_s", type=click.FloatRange(min=0.1),
               metavar="SECONDS", help="With --watch: how often to look. Default: 5, for a remote repository 30; "
@@ -57,6 +58,7 @@ def sync(
     ref: str,
     subdirectory: str,
     owner: str | None,
+    env: str,
     watch: bool,
     interval_s: float | None,
     dry_run: bool,
@@ -77,7 +79,13 @@ def sync(
     async def syncing() -> Status | None:
         async with connection.async_client() as client:
             agent = make_agent(
-                source, client, owner, guard=guard, dry_run=dry_run, pace=Pace(interval_s=interval_s or source.poll_s)
+                source,
+                client,
+                owner,
+                env=env,
+                guard=guard,
+                dry_run=dry_run,
+                pace=Pace(interval_s=interval_s or source.poll_s),
             )
             if not watch:
                 return await agent.reconcile()
@@ -98,6 +106,7 @@ def make_agent(
     client: AsyncClient,
     owner: str | None = None,
     *,
+    env: str = "",
     guard: PruneGuard | None = None,
     dry_run: bool = False,
     pace: Pace | None = None,
@@ -107,7 +116,7 @@ def make_agent(
         source=source,
         api=client,
         owner=owner or source.name,
-        check=check_snapshot,
+        check=lambda snapshot: check_snapshot(snapshot, env),
         guard=guard or PruneGuard(),
         dry_run=dry_run,
         pace=pace or Pace(),

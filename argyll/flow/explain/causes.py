@@ -10,6 +10,7 @@ from argyll.flow.explain.answer import (
     GoalStory,
     Input,
     Outcome,
+    Provider,
     Reason,
     ReasonCode,
     shown,
@@ -75,8 +76,20 @@ def step_reason(telling: Telling, step_id: str, *, deep: bool) -> Reason:
 
 
 def _unsatisfied(telling: Telling, step_id: str, before: int) -> list[Input]:
-    moments, names = telling.history.moments(), telling.flow.executions[step_id].unsatisfied
-    return [input_facts(telling.flow, step_id, name, moments, before) for name in names]
+    moments, inputs = telling.history.moments(), list[Input]()
+    for name in telling.flow.executions[step_id].unsatisfied:
+        entry = input_facts(telling.flow, step_id, name, moments, before)
+        entry.providers = [_provider_then(telling, provider, before) for provider in entry.providers]
+        inputs.append(entry)
+    return inputs
+
+
+def _provider_then(telling: Telling, provider: Provider, before: int) -> Provider:
+    """A provider as it was before an event."""
+    if _ended_before(telling, provider.step, before):
+        return provider
+    decided = telling.history.steps[provider.step].decided
+    return Provider(provider.step, "active" if decided is not None and decided.event < before else "pending")
 
 
 def _predicate(telling: Telling, step_id: str, reason: Reason) -> None:

@@ -214,7 +214,12 @@ def test_a_provider_that_ended_after_the_decision_is_no_cause_of_it():
     flow = world.start("b other")
     flow.fail("late")
 
-    assert [cause["step"] for cause in reason_of(flow, "b")["because"]] == ["early"]
+    reason = reason_of(flow, "b")
+    assert [cause["step"] for cause in reason["because"]] == ["early"]
+    assert reason["inputs"][0]["providers"] == [
+        {"step": "early", "status": "failed"},
+        {"step": "late", "status": "active"},
+    ]
 
 
 @pytest.mark.parametrize(("values", "causes"), [([4], [""]), ([3, 4], [])])

@@ -1,27 +1,27 @@
-"""Random catalogs, random histories, and an auditor who reads only the events.
+"""Random catalogs and random histories, each of which can be written down and played again.
 
 `Campaign` makes a world from one source of chance and drives it through answers, duplicates, late results, failures,
-timers and crashes; `Auditor` keeps its own books of what the events say and checks every transition against rules that
-are written here a second time, independently of the machine.
+timers, crashes and nodes that die; an `Auditor` reads along.
 """
 
 from __future__ import annotations
 
+from collections import deque
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from random import Random
 from typing import Any
 
-from argyll.flow import Advance, Cancel, ScriptFailed
-from argyll.model import events as ev
+from argyll.flow import Advance, Call, Cancel, Compensate, Effect, Reclaim, ScriptFailed, waiting_children
 from argyll.model import json
-from argyll.model.events import Payload
-from argyll.model.flow import REASON_MATCH
 from argyll.model.plan import Plan
-from argyll.model.step import Attribute, Step
+from argyll.model.step import Step
+from argyll.model.wire import step_from_json, step_to_json
 from argyll.planning import PlanError
+from tests.unit.flow.auditor import Auditor, assert_at_rest
 from tests.unit.flow.harness import (
     SILENT,
     Answer,
-    Flow,
     Made,
     World,
     async_,
@@ -61,10 +61,10 @@ def _answer_of(arguments: dict[str, Any]) -> dict[str, Any]:
     weight = _weight(arguments)
     if weight % 11 == 0:
         raise ScriptFailed("unlucky")
-    return _outputs(weight)
+    return outputs_of(weight)
 
 
-def _outputs(weight: int) -> dict[str, Any]:
+def outputs_of(weight: int) -> dict[str, Any]:
     """What some step gives for all the names that it may have declared; now and then one is left out."""
     names = [f"x{level}{letter}" for level in range(LEVELS) for letter in "ab"]
     values = {name: [weight % 5, list(range(weight % 4)), None][(weight + i) % 3] for i, name in enumerate(names)}
@@ -126,13 +126,33 @@ def _make_input(chance: Random, deadlines: tuple[int, ...], may_iterate: bool) -
     return required(**settings)
 
 
+Act = list[Any]
+"""One thing that happens, as it is written down: its name and what it is about."""
+
+NODES = ("n1", "n2", "n3")
+_CHANCES = (*["effect"] * 4, "answer", "answer", "good", "good", "time", "undo", "crash", "lose", "cancel")
+_ANSWERS = {"fails": fails(), "unavailable": unavailable()}
+
+
+@contextmanager
+def written_down(campaign: Campaign) -> Iterator[None]:
+    """A history that fails carries its script with it."""
+    try:
+        yield
+    except Exception as error:
+        error.add_note(f"to replay it, keep it as tests/scenarios/regressions/NAME.json:\n{campaign.script}")
+        raise
+
+
 class Campaign:
-    """One world with one flow (and its children), driven by chance."""
+    """One world with one flow (and its children), driven by chance or by what was written down."""
 
     def __init__(self, chance: Random, steps: list[Step], goals: list[str], init: dict[str, list[Any]]) -> None:
         self.chance, self.goals, self.init = chance, goals, init
+        self.acts: list[Act] = []
         self.world = World(*steps, scripts=SCRIPTS, answers={step.id: SILENT for step in steps})
         self.world.undo = dict.fromkeys(self.world.answers, SILENT)
+        self.world.committed = assert_at_rest
         self.auditor = Auditor(self.world)
 
     @classmethod
@@ -143,6 +163,20 @@ class Campaign:
         goals = sorted({chance.choice(ids[-4:]) for _ in range(chance.randint(1, 3))})
         init = {name: chance.choice([[], [4], [[1, 2, 3]], [1, 2]]) for name in INIT_NAMES}
         return cls(chance, steps, goals, init)
+
+    @classmethod
+    def of_script(cls, script: str | bytes) -> Campaign:
+        """The campaign that `script` wrote down, before anything happened; `replay` plays its acts."""
+        written = json.decode(script)
+        campaign = cls(Random(0), [step_from_json(s) for s in written["steps"]], written["goals"], written["init"])
+        campaign.acts = written["acts"]
+        return campaign
+
+    @property
+    def script(self) -> str:
+        """Everything that made this history what it is, as JSON text."""
+        steps = [step_to_json(step) for step in self.world.catalog.steps.values()]
+        return json.text({"steps": steps, "goals": self.goals, "init": self.init, "acts": self.acts})
 
     def with_goals(self, goals: list[str]) -> Campaign:
         """The same world before anything happened, for the goals in another order."""
@@ -169,11 +203,28 @@ class Campaign:
         self.auditor.audit()
         return True
 
-    def disturb(self, actions: int) -> None:
+    def disturb(self, acts: int) -> None:
         """Let so many things happen, in any order."""
-        for _ in range(actions):
-            self._act(self.chance.choice(_ACTIONS))
-            self.auditor.audit()
+        for _ in range(acts):
+            act = self._choose(self.chance.choice(_CHANCES))
+            if act is not None:
+                self.acts.append(act)
+                self._play(act)
+
+    def replay(self) -> None:
+        """Start and let happen what was written down."""
+        assert self.start()
+        for act in self.acts:
+            self._play(act)
+
+    def come_to_an_end(self) -> None:
+        """As `finish`; every flow has then ended once, and its log adds up to its state."""
+        self.finish()
+        self.check_replay()
+        for flow in self.world.flows.values():
+            assert flow.ended, f"{flow.state.id} is {flow.status} for ever: {flow.statuses}"
+            assert flow.count("flow_completed") + flow.count("flow_failed") == 1
+            assert flow.count("flow_deactivated") == 1
 
     def finish(self) -> None:
         """Let every called step answer well, and time pass, until nothing moves any more."""
@@ -204,34 +255,85 @@ class Campaign:
         return True
 
     def good_answer(self, call: Made) -> Answer:
-        return gives(**_outputs(_weight([call.step_id, call.arguments.get("i0"), call.attempt])))
+        return gives(**outputs_of(_weight([call.step_id, call.arguments.get("i0"), call.attempt])))
 
-    def _act(self, action: str) -> None:
+    def _choose(self, kind: str) -> Act | None:
         world, chance = self.world, self.chance
-        if action == "effect" and world.effects:
-            world.effects.rotate(-chance.randrange(len(world.effects)))
-            world.perform(world.effects.popleft())
-        elif action == "answer" and world.calls:
-            call = chance.choice(world.calls)
-            world.deliver(call, chance.choice([self.good_answer(call), fails(), unavailable()]))
-        elif action == "good" and world.calls:
-            world.deliver(world.calls[-1], self.good_answer(world.calls[-1]))
-        elif action == "undo" and world.undone:
-            world.deliver_undo(chance.choice(world.undone), chance.choice([gives(), fails(), unavailable()]))
-        elif action == "time":
-            # The alarm clock rings for flows in order; what they do next waits among the effects.
-            self.world.now_us += chance.choice([1, 40, 60, 200, 1_000]) * 1_000
+        match kind:
+            case "effect" if world.effects:
+                return [kind, chance.randrange(len(world.effects))]
+            case "answer" if world.calls:
+                return [kind, chance.randrange(len(world.calls)), chance.choice(["good", *_ANSWERS])]
+            case "good" if world.calls:
+                return ["answer", len(world.calls) - 1, "good"]
+            case "undo" if world.undone:
+                return [kind, chance.randrange(len(world.undone)), chance.choice(["good", *_ANSWERS])]
+            case "time":
+                return [kind, chance.choice([1, 40, 60, 200, 1_000])]
+            case "crash":
+                return [kind, chance.choice(NODES)]
+            case "lose":
+                return [kind, *chance.sample(NODES, 2)]
+            case "cancel" if chance.random() < 0.1:
+                return [kind, chance.randrange(len(world.flows))]
+        return None
+
+    def _play(self, act: Act) -> None:
+        kind, *details = act
+        getattr(self, f"_{kind}")(*details)
+        self.auditor.audit()
+
+    def _effect(self, position: int) -> None:
+        self.world.effects.rotate(-position)
+        self.world.perform(self.world.effects.popleft())
+
+    def _answer(self, position: int, kind: str) -> None:
+        call = self.world.calls[position]
+        self.world.deliver(call, _ANSWERS.get(kind) or self.good_answer(call))
+
+    def _undo(self, position: int, kind: str) -> None:
+        self.world.deliver_undo(self.world.undone[position], _ANSWERS.get(kind) or gives())
+
+    def _time(self, ms: int) -> None:
+        """The alarm clock rings for flows in order; what they do next waits among the effects."""
+        self.world.now_us += ms * 1_000
+        for flow in list(self.world.flows.values()):
+            if flow.wake_at <= self.world.now_us:
+                flow.do(Advance())
+
+    def _crash(self, node_id: str) -> None:
+        """Every node dies; one comes back."""
+        self.check_replay()
+        self.world.node_id = node_id
+        self._with_gone(NODES, self.world.recover)
+
+    def _lose(self, dead: str, heir: str) -> None:
+        """One node dies with what it was about to do; another takes over."""
+        world = self.world
+        world.node_id = heir
+        world.effects = deque(effect for effect in world.effects if self._caller(effect) not in ("", dead))
+
+        def take_over() -> None:
             for flow in list(world.flows.values()):
-                if flow.wake_at <= world.now_us:
-                    flow.do(Advance())
-        elif action == "crash":
-            self.check_replay()
-            self.auditor.reclaiming = True
-            world.recover()
-            self.auditor.audit()
-            self.auditor.reclaiming = False
-        elif action == "cancel" and chance.random() < 0.1:
-            chance.choice(list(world.flows.values())).do(Cancel())
+                flow.do(Reclaim(lambda node_id, token: node_id == dead))
+                world.effects.extend(waiting_children(flow.state))
+
+        self._with_gone([dead], take_over)
+
+    def _caller(self, effect: Effect) -> str:
+        """The node that is about to make a call; nobody's for what any node does."""
+        if not isinstance(effect, Call | Compensate):
+            return ""
+        return self.world.flows[effect.flow_id].item(effect.step_id, effect.token)[1].node_id
+
+    def _with_gone(self, nodes: Sequence[str], recover: Callable[[], None]) -> None:
+        self.auditor.gone = frozenset(nodes)
+        recover()
+        self.auditor.audit()
+        self.auditor.gone = frozenset()
+
+    def _cancel(self, position: int) -> None:
+        list(self.world.flows.values())[position].do(Cancel())
 
     def check_replay(self) -> None:
         """The log adds up to the state, as anyone sees it and as deciding needs it."""
@@ -239,203 +341,3 @@ class Campaign:
             replayed = flow.replayed()
             assert state_bytes(replayed) == state_bytes(flow.state)
             assert derived(replayed) == derived(flow.state)
-
-
-_ACTIONS = (
-    "effect",
-    "effect",
-    "effect",
-    "effect",
-    "answer",
-    "answer",
-    "good",
-    "good",
-    "time",
-    "undo",
-    "crash",
-    "cancel",
-)
-
-
-class Auditor:
-    """Reads the events of every flow of a world as they come, and believes nothing else."""
-
-    def __init__(self, world: World) -> None:
-        self.world = world
-        self.books: dict[str, Books] = {}
-        self.reclaiming = False
-
-    def audit(self) -> None:
-        """Enter what is new, then compare the counts that the machine keeps with the books."""
-        for flow_id, flow in self.world.flows.items():
-            books = self.books.get(flow_id)
-            if books is None:
-                books = self.books[flow_id] = Books(self.world, flow.state.plan)
-            for event in flow.events[books.entered :]:
-                books.enter(event, self.reclaiming)
-            books.compare(flow)
-
-
-_STEP_MOVES = {
-    "pending": {"active", "skipped", "failed"},
-    "active": {"completed", "failed"},
-}
-_WORK_MOVES = {
-    "pending": {"active", "succeeded", "failed", "cancelled"},
-    "active": {"active", "succeeded", "failed", "not_completed"},
-    "not_completed": {"pending", "failed", "cancelled"},
-    "cancelled": {"succeeded", "failed"},
-    "succeeded": {"compensating"},
-    "compensating": {"compensating", "compensated", "compensation_failed"},
-}
-_WORK_STATUS: dict[type[Payload], str] = {
-    ev.WorkStarted: "active",
-    ev.WorkSucceeded: "succeeded",
-    ev.WorkFailed: "failed",
-    ev.WorkNotCompleted: "not_completed",
-    ev.WorkRetryScheduled: "pending",
-    ev.WorkCancelled: "cancelled",
-    ev.CompStarted: "compensating",
-    ev.CompRetryScheduled: "compensating",
-    ev.CompSucceeded: "compensated",
-    ev.CompFailed: "compensation_failed",
-}
-_DONE = ("completed", "failed", "skipped")
-
-
-class Books:
-    """What the events of one flow say, checked as they are entered."""
-
-    def __init__(self, world: World, plan: Plan) -> None:
-        self.world, self.plan, self.entered = world, plan, 0
-        self.flow = ""
-        self.deactivated = False
-        self.steps = dict.fromkeys(plan.steps, "pending")
-        self.reasons: dict[str, str] = {}
-        self.gave: dict[str, set[str]] = {}
-        self.values: dict[str, list[Any]] = {}
-        self.items: dict[str, dict[str, str]] = {}
-        self.retries: dict[tuple[str, str, type[Payload]], int] = {}
-
-    def enter(self, event: Payload, reclaiming: bool) -> None:
-        self.entered += 1
-        assert not self.deactivated, f"{event} after deactivation"
-        if isinstance(event, ev.FlowStarted):
-            assert not self.flow
-            self.flow = "active"
-            self.values = {name: list(values) for name, values in event.init.items() if values}
-        elif isinstance(event, ev.FlowCompleted | ev.FlowFailed):
-            self._flow_ends(event)
-        elif isinstance(event, ev.FlowDeactivated):
-            assert self.flow == event.status != "active"
-            open_ = [s for items in self.items.values() for s in items.values() if s in _OPEN or s == "compensating"]
-            assert not open_
-            self.deactivated = True
-        elif isinstance(event, ev.AttributeSet):
-            assert self.steps[event.step_id] == "active"
-            assert event.key in self.plan.steps[event.step_id].outputs
-            self.values.setdefault(event.key, []).append(event.value)
-            self.gave.setdefault(event.step_id, set()).add(event.key)
-        elif type(event) in _WORK_STATUS:
-            self._work_moves(event, reclaiming)
-        else:
-            self._step_moves(event)
-
-    def _flow_ends(self, event: ev.FlowCompleted | ev.FlowFailed) -> None:
-        assert self.flow == "active", "a second end"
-        goals = [goal for goal in self.plan.goals if goal in self.steps]
-        pruned = [goal for goal in goals if self.reasons.get(goal) == REASON_MATCH and self.steps[goal] == "skipped"]
-        all_pruned = bool(goals) and len(pruned) == len(self.plan.goals)
-        failed = any(self.steps[goal] == "failed" for goal in goals)
-        if isinstance(event, ev.FlowCompleted):
-            self.flow = "completed"
-            assert all(self.steps[goal] in ("completed", "skipped") for goal in goals)
-            assert not all_pruned
-            assert not [s for s, status in self.steps.items() if status == "pending"], "a completed flow leaves nothing"
-        else:
-            self.flow = "failed"
-            assert failed or all_pruned or event.error == "cancelled"
-
-    def _step_moves(self, event: Payload) -> None:
-        moves: dict[type[Payload], str] = {
-            ev.StepStarted: "active",
-            ev.StepCompleted: "completed",
-            ev.StepFailed: "failed",
-            ev.StepSkipped: "skipped",
-        }
-        assert isinstance(event, ev.StepPayload)
-        step_id, after = event.step_id, moves[type(event)]
-        before = self.steps[step_id]
-        assert after in _STEP_MOVES.get(before, ()), f"{step_id}: {before} -> {after}"
-        if isinstance(event, ev.StepStarted):
-            assert self.flow == "active", "a step started after its flow had ended"
-            assert self._is_needed(step_id), f"{step_id} runs for nobody"
-            for name, spec in self.plan.steps[step_id].inputs.items():
-                assert spec.role != "required" or self._is_fulfilled(name, spec), f"{step_id} started without {name}"
-            self.items[step_id] = dict.fromkeys(event.work_items, "pending")
-        elif isinstance(event, ev.StepSkipped | ev.StepFailed) and before == "pending":
-            self.reasons[step_id] = event.reason if isinstance(event, ev.StepSkipped) else event.error
-            assert self.flow == "active", "a verdict after the flow had ended"
-        elif isinstance(event, ev.StepCompleted):
-            assert not [s for s in self.items[step_id].values() if s in _OPEN or s == "failed"]
-            assert set(event.outputs) == self.gave.get(step_id, set())
-        self.steps[step_id] = after
-
-    def _is_needed(self, step_id: str) -> bool:
-        consumers = {c for name in self.plan.steps[step_id].outputs for c in self.plan.consumers(name)}
-        return step_id in self.plan.goals or any(self.steps[consumer] == "pending" for consumer in consumers)
-
-    def _is_fulfilled(self, name: str, spec: Attribute) -> bool:
-        """execution.md 5.2, from the events alone."""
-        providers = self.plan.providers(name)
-        settled = all(self.steps[p] in _DONE for p in providers)
-        contributed = all(self.steps[p] == "completed" and name in self.gave.get(p, ()) for p in providers)
-        values = self.values.get(name, [])
-        matching = values if spec.match is None else [v for v in values if SCRIPTS[spec.match.script](v)]
-        match spec.collect:
-            case "first":
-                return bool(matching)
-            case "none":
-                return settled and not matching
-            case "all":
-                return settled and contributed and bool(matching) and len(matching) == len(values)
-            case _:
-                return settled and bool(matching)
-
-    def _work_moves(self, event: Payload, reclaiming: bool) -> None:
-        assert isinstance(event, ev.WorkPayload)
-        items, token, after = self.items[event.step_id], event.token, _WORK_STATUS[type(event)]
-        before, step = items[token], self.plan.steps[event.step_id]
-        assert after in _WORK_MOVES.get(before, ()), f"{event.step_id}/{token}: {before} -> {after}"
-        items[token] = after
-        if isinstance(event, ev.WorkStarted):
-            assert reclaiming or (before == "pending" and self.flow == "active" and self.steps[step.id] == "active")
-            assert list(items.values()).count("active") <= max(step.work.parallelism, 1)
-        elif isinstance(event, ev.WorkRetryScheduled | ev.CompRetryScheduled):
-            key = (event.step_id, token, type(event))
-            self.retries[key] = self.retries.get(key, 0) + 1
-            assert self.retries[key] == event.retry_count <= step.work.retry_limit
-        elif isinstance(event, ev.CompStarted):
-            assert step.compensable
-            assert self.steps[event.step_id] == "failed"
-
-    def compare(self, flow: Flow) -> None:
-        """The machine's state and counts say what the books say."""
-        state = flow.state
-        assert {s: e.status for s, e in state.executions.items()} == self.steps
-        assert (state.status, bool(state.deactivated_at)) == (self.flow, self.deactivated)
-        assert list(state.pending) == [s for s in self.plan.order if self.steps[s] == "pending"]
-        assert sorted(state.running) == sorted(s for s, status in self.steps.items() if status == "active")
-        unsettled = 0
-        for step_id, items in self.items.items():
-            execution = state.executions[step_id]
-            assert {t: w.status for t, w in execution.work_items.items()} == items
-            open_ = [t for t, status in items.items() if status in _OPEN]
-            undoing = [t for t, status in items.items() if status == "compensating"]
-            assert (execution.open, execution.active) == (len(open_), list(items.values()).count("active"))
-            assert sorted(execution.compensating) == sorted(undoing)
-            unsettled += len(open_) + len(undoing)
-        assert state.unsettled == unsettled
-
-
-_OPEN = ("pending", "active", "not_completed")

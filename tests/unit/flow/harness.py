@@ -247,6 +247,10 @@ class World:
         self.now_us = T0_US
         self.random: Callable[[], float] = lambda: 0.5
         self.node_id = "n1"
+        self.committing: Callable[[Flow], None] = lambda flow: None
+        """Called before every append: what raises here loses it."""
+        self.committed: Callable[[Flow], None] = lambda flow: None
+        """Called after every append: what raises here loses what would follow."""
         self._tokens = itertools.count()
 
     @property
@@ -276,8 +280,8 @@ class World:
 
     def open(self, flow_id: str, plan: Plan, init: dict[str, list[Any]], metadata: Values | None = None) -> Flow:
         """Start a flow, without running its effects."""
-        flow = Flow(self, start(flow_id, plan, init, self.env(), metadata))
-        self.flows[flow_id] = flow
+        flow = self.flows[flow_id] = Flow(self)
+        flow.commit(start(flow_id, plan, init, self.env(), metadata))
         return flow
 
     def run(self) -> None:
@@ -326,7 +330,8 @@ class World:
     def recover(self) -> None:
         """Lose everything but the events, and find out from them what there is to do."""
         self.effects.clear()
-        for flow in self.flows.values():
+        self.flows = {flow_id: flow for flow_id, flow in self.flows.items() if flow.log}
+        for flow in list(self.flows.values()):
             flow.reload()
             flow.do(Advance())
             flow.do(Reclaim(lambda node_id, token: True))
@@ -410,21 +415,26 @@ class World:
 class Flow:
     """One flow of a world: its state, and its events as the log would keep them."""
 
-    def __init__(self, world: World, started: Transaction) -> None:
+    state: FlowState
+    wake_at = NEVER
+
+    def __init__(self, world: World) -> None:
         self.world = world
         self.log: list[tuple[str, bytes, int]] = []
         self.events: list[Payload] = []
-        self._commit(started)
 
     def do(self, command: Command) -> list[Payload]:
         """Run a command; its effects wait in the world."""
-        return self._commit(decide(self.state, command, self.world.env()))
+        return self.commit(decide(self.state, command, self.world.env()))
 
-    def _commit(self, tx: Transaction) -> list[Payload]:
+    def commit(self, tx: Transaction) -> list[Payload]:
+        """Keep what a command raised; what it causes waits in the world."""
+        self.world.committing(self)
         self.state, self.wake_at = tx.flow, tx.wake_at
         at_us = self.world.now_us
         self.log += [(event.event_type, json.encode(event), at_us) for event in tx.events]
         self.events += tx.events
+        self.world.committed(self)
         self.world.effects.extend(effects_of(tx.flow, tx.events))
         return tx.events
 

@@ -14,27 +14,26 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from argyll.model import json
-from tests.unit.flow.campaign import Campaign
+from tests.unit.flow.campaign import SCRIPTS, Campaign, outputs_of, written_down
+from tests.unit.flow.steady import SteadyWorld, outcome
 
-QUICK = settings(max_examples=250, deadline=None, suppress_health_check=list(HealthCheck))
-LONG = settings(max_examples=5_000, deadline=None, suppress_health_check=list(HealthCheck))
+QUICK = settings(max_examples=500, deadline=None, suppress_health_check=list(HealthCheck))
+LONG = settings(max_examples=20_000, deadline=None, suppress_health_check=list(HealthCheck))
 
 chances = st.randoms(use_true_random=False) | st.integers(0, 2**64).map(Random)
 """One that hypothesis can shrink, and one that is even."""
 
 
 def run_history(chance: Random, actions: int) -> Campaign | None:
-    """Any catalog, any history: the auditor and the replay check every step of it, and it comes to an end."""
+    """Any catalog, any history: the auditor and the replay check every step of it, and it comes to an end. What fails
+    is written down, to be kept in `tests/scenarios/regressions`."""
     campaign = Campaign.by_chance(chance)
-    if not campaign.start():
+    if campaign.plan() is None:
         return None
-    campaign.disturb(actions)
-    campaign.finish()
-    campaign.check_replay()
-    for flow in campaign.world.flows.values():
-        assert flow.ended, f"{flow.state.id} is {flow.status} for ever: {flow.statuses}"
-        assert flow.count("flow_completed") + flow.count("flow_failed") == 1
-        assert flow.count("flow_deactivated") == 1
+    with written_down(campaign):
+        campaign.start()
+        campaign.disturb(actions)
+        campaign.come_to_an_end()
     return campaign
 
 
@@ -51,6 +50,52 @@ def test_every_history_is_lawful_and_every_flow_ends(chance: Random, actions: in
 @given(chance=chances, actions=st.integers(0, 300))
 def test_every_history_is_lawful_and_every_flow_ends_in_a_long_campaign(chance: Random, actions: int) -> None:
     run_history(chance, actions)
+
+
+def end_of(campaign: Campaign, crashes: frozenset[int]) -> SteadyWorld:
+    """The catalog and goals of a campaign, run where all answers are determined, by nodes that die at some appends."""
+    plan = campaign.plan()
+    assert plan is not None
+    steps = campaign.world.catalog.steps.values()
+    world = SteadyWorld(*steps, crashes=crashes, scripts=SCRIPTS)
+    world.begin(plan, campaign.init)
+    world.run_to_the_end(outputs_of)
+    return world
+
+
+def check_that_crashes_change_nothing(chance: Random, dies_at: list[float]) -> None:
+    """At every moment for itself, and at a few together."""
+    campaign = Campaign.by_chance(chance)
+    if campaign.plan() is None:
+        return
+    undisturbed = end_of(campaign, frozenset())
+    assert undisturbed.flows["f"].ended
+    together = {int(share * undisturbed.moments) for share in dies_at}
+    for crashes in [together, *({moment} for moment in range(undisturbed.moments))]:
+        with written_down(campaign):
+            crashed = end_of(campaign, frozenset(crashes))
+            assert outcome(crashed.flows["f"]) == outcome(undisturbed.flows["f"]), f"lost at {crashes}"
+
+
+deaths = st.lists(st.floats(0, 1, exclude_max=True), min_size=1, max_size=4)
+"""When nodes die, as shares of the undisturbed run."""
+
+
+@QUICK
+@given(chance=chances, dies_at=deaths)
+def test_crashes_before_or_after_any_append_change_no_outcome(chance: Random, dies_at: list[float]) -> None:
+    """execution.md 13.1/19-22, 13.26/252"""
+    check_that_crashes_change_nothing(chance, dies_at)
+
+
+@pytest.mark.nightly
+@pytest.mark.timeout(3_600)
+@LONG
+@given(chance=chances, dies_at=deaths)
+def test_crashes_before_or_after_any_append_change_no_outcome_in_a_long_campaign(
+    chance: Random, dies_at: list[float]
+) -> None:
+    check_that_crashes_change_nothing(chance, dies_at)
 
 
 @QUICK

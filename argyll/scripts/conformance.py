@@ -2,12 +2,15 @@
 
 A case has `lang`, `kind` (step, predicate, mapping, match), `script`, `args` or `value`, and `expect` or `error` with a
 `stage`. Numbers compare as numbers. An error expected at run time may come as early as compile time, not later.
+The compliance suite of RFC 9535 (`cts.json`: one document with `tests`) is run too, as jpath queries.
 """
 
 import json
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
+from functools import partial
 from pathlib import Path
+from typing import TypeAlias
 
 from argyll.model.json import JSON
 from argyll.scripts.interface import Compiled, CompileError, Limits, RunError
@@ -71,6 +74,45 @@ def same(a: JSON, b: JSON) -> bool:
     return bool(a == b)
 
 
+def run_rfc9535_case(scripts: Scripts, case: JSON) -> str | None:
+    """What is wrong with the outcome of a case of the RFC's compliance suite, None when nothing is."""
+    try:
+        compiled = scripts.compile("jpath", case["selector"])
+    except CompileError as error:
+        return None if case.get("invalid_selector") else f"compile error: {error}"
+    if case.get("invalid_selector"):
+        return "compiled; an error was expected"
+    allowed: list[JSON] = case["results"] if "results" in case else [case["result"]]
+    try:
+        found = compiled.map({}, case["document"], PATIENT)
+    except RunError as error:
+        return None if [] in allowed else f"run error: {error}"
+    # A mapping answers the node itself when there is one.
+    if any(nodes and same(found, nodes[0] if len(nodes) == 1 else nodes) for nodes in allowed):
+        return None
+    return f"gave {found!r}, expected {' or '.join(map(repr, allowed))}"
+
+
+Case: TypeAlias = tuple[str, Callable[[Scripts], str | None]]
+"""A case by the name it is told under, and what runs it."""
+
+
+def _cases(path: str, text: str) -> Iterator[Case]:
+    try:
+        suite = json.loads(text)
+    except json.JSONDecodeError:  # several documents, one a line
+        suite = None
+    if isinstance(suite, dict) and "tests" in suite:
+        for case in suite["tests"]:
+            yield f"{path}: {case['name']}: {case['selector']!r}", partial(run_rfc9535_case, case=case)
+        return
+    for number, line in enumerate(text.splitlines(), 1):
+        if line.strip():
+            case = json.loads(line)
+            named = f"{path}:{number}: {case['lang']} {case['kind']} {case['script']!r}"
+            yield named, partial(run_case, case=case)
+
+
 def main(arguments: Sequence[str]) -> int:
     """Run the file named by the only argument; 0 when every case passes."""
     if len(arguments) != 1:
@@ -78,19 +120,15 @@ def main(arguments: Sequence[str]) -> int:
         return 2
     configure_process(WORKER_RECURSION_LIMIT)
     scripts = Scripts()
-    passed, failed = 0, list[str]()
-    with Path(arguments[0]).open(encoding="utf-8") as lines:
-        for number, line in enumerate(lines, 1):
-            if not line.strip():
-                continue
-            case = json.loads(line)
-            wrong = run_case(scripts, case)
-            if wrong is None:
-                passed += 1
-            else:
-                failed.append(f"{arguments[0]}:{number}: {case['lang']} {case['kind']} {case['script']!r}: {wrong}")
-    sys.stdout.write("".join(f"{failure}\n" for failure in failed))
-    sys.stdout.write(f"scripts: {passed} of {passed + len(failed)} passed\n")
+    passed, failed = 0, 0
+    for name, run in _cases(arguments[0], Path(arguments[0]).read_text("utf-8")):
+        wrong = run(scripts)
+        if wrong is None:
+            passed += 1
+        else:
+            failed += 1
+            sys.stdout.write(f"{name}: {wrong}\n")
+    sys.stdout.write(f"scripts: {passed} of {passed + failed} passed\n")
     return 1 if failed else 0
 
 

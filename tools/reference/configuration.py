@@ -105,6 +105,7 @@ _SCRIPTS = {
     "depth": "Nested calls.",
     "size": "Elements of one collection.",
     "text": "Characters of one string.",
+    "output": "Characters of one result, all strings together.",
     "memory": "Bytes a Lua script may allocate.",
 }
 

@@ -10,28 +10,20 @@ from typing import cast
 from msgspec import Struct
 from msgspec.structs import replace
 
-from argyll.analysis.delivery import DEFAULT, KEY, Delivery, read_delivery
-from argyll.analysis.diagnostics import Diagnostic, Pointer, Related, Span, any_rejects, finding, of_step, place_order
-from argyll.analysis.draft import Draft, read_draft
+from argyll.analysis.delivery import DEFAULT, Delivery
+from argyll.analysis.diagnostics import Diagnostic, Related, Span, any_rejects, finding, place_order
+from argyll.analysis.files import CheckedFiles, Definition, examine
 from argyll.analysis.lint import check_repository
 from argyll.analysis.project import PROJECT_FILE, Project, read_project
-from argyll.analysis.rendering import Renderer, ValuesFiles, without_followers
-from argyll.analysis.rules import check_rules
-from argyll.analysis.source import Document, Source, read_source
-from argyll.analysis.structure import check_structure
+from argyll.analysis.rendering import Renderer, ValuesFiles
+from argyll.analysis.source import read_source
 from argyll.analysis.suppress import suppress
 from argyll.analysis.wiring import check_against
 from argyll.model.catalog import Catalog
-from argyll.model.ids import sanitize_id
 from argyll.model.json import JSON
-from argyll.model.limits import MAX_STEP_BODY_BYTES
-from argyll.model.shape import STEP_MARKS
 from argyll.model.step import Step
-from argyll.model.wire import JSONObject, canonical_step
+from argyll.model.wire import JSONObject
 from argyll.scripts import Scripts
-
-SMALL_DOCUMENT = MAX_STEP_BODY_BYTES // 8
-"""Characters up to which a document cannot reach the limit on a step, escapes included."""
 
 
 def check_step(value: JSON, *, native: bool, scripts: Scripts) -> tuple[Step | None, list[Diagnostic]]:
@@ -39,18 +31,9 @@ def check_step(value: JSON, *, native: bool, scripts: Scripts) -> tuple[Step | N
 
     `native` says that the value was written as YAML: `default` and `value` mean themselves, and nothing may be null.
     """
-    draft, findings = _examine(value, native, scripts)
+    draft, findings = examine(value, native, scripts)
     step = draft.step if draft is not None and not any_rejects(findings) else None
     return step, findings
-
-
-def _examine(value: JSON, native: bool, scripts: Scripts) -> tuple[Draft | None, list[Diagnostic]]:
-    findings = check_structure(value, native=native)
-    draft = read_draft(value, findings, native=native)
-    if draft is None:
-        return None, findings
-    findings += check_rules(draft, scripts)
-    return draft, of_step(draft.step.id, findings) if draft.step.id else findings
 
 
 class LocatedStep(Struct, frozen=True):
@@ -77,23 +60,19 @@ class Report:
         return any(found.severity == "error" for found in self.diagnostics)
 
 
-class _Definition(Struct):
-    """A document that is meant to be a step, read as far as possible."""
+@dataclass
+class _Member:
+    """A definition among all others, with the findings of it alone and together with them."""
 
-    source: Source
-    document: Document
-    draft: Draft | None
+    definition: Definition
     findings: list[Diagnostic]
-    delivery: Delivery = DEFAULT
-    rendered: frozenset[Pointer] = frozenset()
-    """Where the text of the file is not the value of the step."""
 
     @property
     def id(self) -> str:
-        return self.draft.step.id if self.draft is not None else ""
+        return self.definition.id
 
     def place(self) -> tuple[str, int]:
-        return self.source.path, self.document.locate(("id",)).start
+        return self.definition.path, self.definition.id_span.start
 
 
 def check_files(
@@ -102,18 +81,20 @@ def check_files(
     scripts: Scripts,
     project: Project | None = None,
     env: str | None = None,
+    remembered: CheckedFiles | None = None,
 ) -> Report:
     """All findings of all files, each alone and all together.
 
     `files` maps paths to contents, or lists files to read (raises `OSError`). A file called `argyll.yaml` among them
     is read as the project unless one is given. `env` is the environment whose values fill in expressions, empty for
     none. By default every environment that has a values file is checked, and the report is that of all of them.
+    With `remembered`, files that have not changed since its last check are not examined again.
     """
     contents: dict[str, bytes] = {}
     for file in files:
         contents[str(file)] = file.read_bytes() if isinstance(file, Path) else cast(Mapping[str, bytes], files)[file]
     with _collector_paused():
-        return _checked(contents, scripts, project, env)
+        return _checked(contents, scripts, project, env, remembered or CheckedFiles())
 
 
 @contextmanager
@@ -128,7 +109,13 @@ def _collector_paused() -> Generator[None]:
             gc.enable()
 
 
-def _checked(contents: Mapping[str, bytes], scripts: Scripts, project: Project | None, env: str | None) -> Report:
+def _checked(
+    contents: Mapping[str, bytes],
+    scripts: Scripts,
+    project: Project | None,
+    env: str | None,
+    remembered: CheckedFiles,
+) -> Report:
     findings: list[Diagnostic] = []
     root, place = "", ""
     for path in sorted(path for path in contents if PurePath(path).name == PROJECT_FILE):
@@ -138,7 +125,8 @@ def _checked(contents: Mapping[str, bytes], scripts: Scripts, project: Project |
             project, root, place = read, str(PurePosixPath(path).parent), path
     files = _Files(contents, project or Project(), root, place)
     names = [env] if env is not None else files.values.environments() or [""]
-    reports = {name: _of_environment(files, name, scripts, findings) for name in names}
+    reports = {name: _of_environment(files, name, scripts, findings, remembered) for name in names}
+    remembered.settle()
     return reports[names[0]] if len(names) == 1 else _merged(reports)
 
 
@@ -169,26 +157,28 @@ class _Files:
         ]
 
 
-def _of_environment(files: _Files, env: str, scripts: Scripts, findings: list[Diagnostic]) -> Report:
+def _of_environment(
+    files: _Files, env: str, scripts: Scripts, findings: list[Diagnostic], remembered: CheckedFiles
+) -> Report:
     report = Report(files=files.count, project=files.project)
     values, problems = files.values_of(env)
-    sources = [read_source(path, content) for path, content in files.steps.items()]
-    report.diagnostics = [*findings, *problems]
     # Without the values, every use of one would be a finding of its own.
     renderer = Renderer(None if any_rejects(problems) else values, env)
-    definitions = [definition for source in sources for definition in _definitions(source, scripts, renderer, env)]
-    unique = _together([definition for definition in definitions if not definition.delivery.disabled], files.project)
-    by_path: dict[str, list[Diagnostic]] = {source.path: list(source.findings) for source in sources}
-    for definition in definitions:
-        by_path[definition.source.path] += definition.findings
-    for source in sources:
-        report.diagnostics += suppress(source, by_path[source.path])
+    read = [remembered.file(path, content, scripts, renderer) for path, content in files.steps.items()]
+    members = [_Member(definition, list(definition.findings)) for file in read for definition in file.definitions]
+    unique = _together([member for member in members if not member.definition.delivery.disabled], files.project)
+    by_path = {file.path: list(file.findings) for file in read}
+    for member in members:
+        by_path[member.definition.path] += member.findings
+    report.diagnostics = [*findings, *problems]
+    for file in read:
+        report.diagnostics += suppress(file.source, file.content, by_path[file.path])
     report.diagnostics = sorted(_graded(report.diagnostics, report.project), key=place_order)
-    for step_id, definition in sorted(unique.items()):
-        if definition.draft is not None and definition.source.complete and not any_rejects(definition.findings):
-            span = definition.document.locate(("id",))
+    for step_id, member in sorted(unique.items()):
+        definition = member.definition
+        if definition.draft is not None and definition.file.complete and not any_rejects(member.findings):
             report.steps[step_id] = LocatedStep(
-                definition.draft.step, definition.source.path, span, definition.delivery
+                definition.draft.step, definition.path, definition.id_span, definition.delivery
             )
     return report
 
@@ -221,97 +211,32 @@ def _graded(findings: Iterable[Diagnostic], project: Project) -> list[Diagnostic
     return graded
 
 
-def _definitions(source: Source, scripts: Scripts, renderer: Renderer, env: str) -> list[_Definition]:
-    definitions: list[_Definition] = []
-    for document in source.documents:
-        root = document.value() if document.root.kind != "mapping" or document.root.child(KEY) else {}
-        delivery, findings = read_delivery(root[KEY]) if isinstance(root, dict) and KEY in root else (DEFAULT, [])
-        if not delivery.belongs_to(env):
-            continue
-        rendered = renderer.render(document, source.path, delivery)
-        value = _without_delivery(rendered.value)
-        if isinstance(value, dict) and value and STEP_MARKS.isdisjoint(cast(JSONObject, value)):
-            if source.complete:
-                place = document.locate(())
-                hint = "a step has `id`, `name` and `type`"
-                source.report("ARG015", "this document is no step", place.start, place.end, hint=hint)
-            continue
-        draft, problems = _examine(value, True, scripts)
-        if source.complete:
-            problems += _file_rules(source, document, draft, grown=bool(rendered.places))
-        findings += rendered.findings + without_followers(problems, rendered.failed)
-        definition = _Definition(source, document, draft, [], delivery, frozenset(rendered.places))
-        # Of a file that could not be read to its end, only what it defines is known, not what it lacks.
-        for found in findings if source.complete else ():
-            _report(definition, found)
-        definitions.append(definition)
-    return definitions
-
-
-def _without_delivery(value: JSON) -> JSON:
-    if isinstance(value, dict) and KEY in value:
-        return {key: item for key, item in cast(JSONObject, value).items() if key != KEY}
-    return value
-
-
-def _file_rules(source: Source, document: Document, draft: Draft | None, *, grown: bool) -> list[Diagnostic]:
-    if draft is None:
-        return []
-    findings: list[Diagnostic] = []
-    for name in draft.step.attributes:
-        node = document.find(("attributes", name, "type"))
-        if node is not None and node.value is None and node.kind == "scalar" and node.text != "null":
-            hint = "give it a value, or remove the key"
-            findings.append(finding("ARG106", "`type` is empty", ("attributes", name, "type"), hint=hint, at="key"))
-    if grown or document.root.weight > SMALL_DOCUMENT:
-        size = len(canonical_step(draft.step))
-        if size > MAX_STEP_BODY_BYTES:
-            message = f"the step has {size:,} bytes as JSON, the limit is {MAX_STEP_BODY_BYTES:,}"
-            findings.append(finding("ARG011", message, ("id",), hint="move large values out of the definition"))
-    stem = PurePath(source.path).stem
-    if sanitize_id(draft.step.id) == draft.step.id != "" and len(source.documents) == 1 and stem != draft.step.id:
-        message = f"the file is called `{stem}`, the step `{draft.step.id}`"
-        findings.append(finding("ARG210", message, ("id",), hint=f"rename the file to `{draft.step.id}.yaml`"))
-    return of_step(draft.step.id, findings)
-
-
-def _report(definition: _Definition, found: Diagnostic) -> None:
-    within = None if found.pointer in definition.rendered else found.within
-    span = definition.document.locate(found.pointer, found.at, within)
-    related = tuple(
-        other
-        if other.path
-        else replace(other, path=definition.source.path, span=definition.document.locate(other.pointer, other.at))
-        for other in found.related
-    )
-    definition.findings.append(replace(found, path=definition.source.path, span=span, related=related))
-
-
-def _together(definitions: list[_Definition], project: Project) -> dict[str, _Definition]:
+def _together(members: list[_Member], project: Project) -> dict[str, _Member]:
     """Check all definitions as one catalog, add the findings to them, and return the first definition of each id."""
-    unique: dict[str, _Definition] = {}
-    for definition in sorted((d for d in definitions if d.id), key=_Definition.place):
-        first = unique.setdefault(definition.id, definition)
-        if first is not definition:
-            path, span = first.source.path, first.document.locate(("id",))
+    unique: dict[str, _Member] = {}
+    for member in sorted((each for each in members if each.id), key=_Member.place):
+        first = unique.setdefault(member.id, member)
+        if first is not member:
+            path, span = first.definition.path, first.definition.id_span
             other = Related("first defined here", first.id, ("id",), "value", path, span)
-            message = f"step `{definition.id}` is defined twice"
+            message = f"step `{member.id}` is defined twice"
             hint = "rename or remove one of the two"
-            _report(definition, finding("ARG600", message, ("id",), hint=hint, step_id=first.id, related=(other,)))
-    steps = {step_id: d.draft.step for step_id, d in unique.items() if d.draft is not None}
+            found = finding("ARG600", message, ("id",), hint=hint, step_id=first.id, related=(other,))
+            member.findings.append(member.definition.placed(found))
+    steps = {step_id: each.definition.draft.step for step_id, each in unique.items() if each.definition.draft}
     findings = check_against(Catalog(), list(steps.values()), complete=True)
     # With a file unread, nobody knows what is missing.
-    if all(definition.source.complete for definition in definitions):
+    if all(member.definition.file.complete for member in members):
         findings += check_repository(steps, project.external_inputs)
     for found in findings:
         _report_wiring(unique, found)
     return unique
 
 
-def _report_wiring(unique: Mapping[str, _Definition], found: Diagnostic) -> None:
+def _report_wiring(unique: Mapping[str, _Member], found: Diagnostic) -> None:
     """Report a finding about several steps at the place that comes last (decisions 49), with the others as related."""
     sides = [Related(found.label, found.step_id, found.pointer, found.at), *found.related]
-    located = [_locate(unique[side.step_id], side) for side in sides]
+    located = [_locate(unique[side.step_id].definition, side) for side in sides]
     here = located[0]
     if found.code in _SYMMETRICAL:
         here = max(located, key=lambda side: (side.path, side.span.start if side.span else 0))
@@ -332,8 +257,8 @@ _SYMMETRICAL = frozenset({"ARG603", "ARG605", "ARG701"})
 """Findings that are about several steps alike."""
 
 
-def _locate(definition: _Definition, side: Related) -> Related:
-    return replace(side, path=definition.source.path, span=definition.document.locate(side.pointer, side.at))
+def _locate(definition: Definition, side: Related) -> Related:
+    return replace(side, path=definition.path, span=definition.locate(side.pointer, side.at))
 
 
 def find_step_files(root: Path) -> list[Path]:

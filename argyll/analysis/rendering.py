@@ -147,7 +147,13 @@ class Renderer:
     """Fills in the documents of one environment. Without values (None) it only finds out what cannot be known."""
 
     def __init__(self, values: JSONObject | None, env: str) -> None:
+        self.env = env
+        self._key = None if values is None else json.canonical(values)
         self._evaluator = None if values is None else Evaluator({"values": values, "env": env})
+
+    def key_for(self, content: bytes) -> bytes | None:
+        """What the outcome of rendering a file depends on beside its content; empty when it holds no expression."""
+        return self._key if OPENING.encode() in content else b""
 
     def render(self, document: Document, path: str, delivery: Delivery) -> Rendered:
         """A document as data; scalars that cannot be filled in keep their text and give a finding."""

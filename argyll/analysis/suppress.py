@@ -4,7 +4,7 @@ What engines refuse cannot be switched off, and a comment without effect is itse
 """
 
 import re
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 
 from argyll.analysis.catalogue import CATALOGUE
@@ -24,11 +24,15 @@ class _Comment:
     used: set[str] = field(default_factory=set[str])
 
 
-def suppress(source: Source, findings: Iterable[Diagnostic]) -> list[Diagnostic]:
-    """The findings of a file without the suppressed ones, and a finding for each suppression without effect."""
+def suppress(read: Callable[[], Source], content: bytes, findings: Iterable[Diagnostic]) -> list[Diagnostic]:
+    """The findings of a file without the suppressed ones, and a finding for each suppression without effect.
+
+    `read` gives the file with its positions; it is only called for a `content` that has such comments.
+    """
     findings = list(findings)
-    if "argyll:" not in source.text:
+    if b"argyll:" not in content:
         return findings
+    source = read()
     comments = _comments(source)
     kept = [found for found in findings if not _is_suppressed(found, comments)]
     before = len(source.findings)

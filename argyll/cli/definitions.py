@@ -13,13 +13,14 @@ from argyll.cli.output import use_colour
 if TYPE_CHECKING:
     from argyll.analysis.check import Report
     from argyll.analysis.diagnostics import Diagnostic
+    from argyll.analysis.files import CheckedFiles
     from argyll.gitops import Snapshot
     from argyll.model.step import Step
 
 
-def check_snapshot(snapshot: "Snapshot", env: str = "") -> "Report":
+def check_snapshot(snapshot: "Snapshot", env: str = "", remembered: "CheckedFiles | None" = None) -> "Report":
     """All findings for the files of one revision, as its project file wants them and with the values of `env`."""
-    return check_selected(selected(snapshot.files), env)
+    return check_selected(selected(snapshot.files), env, remembered)
 
 
 def selected(files: Mapping[str, bytes]) -> dict[str, bytes]:
@@ -33,12 +34,14 @@ def selected(files: Mapping[str, bytes]) -> dict[str, bytes]:
     return within(files, project.paths) | {path: content for path, content in files.items() if values.holds(path)}
 
 
-def check_selected(files: Mapping[str, bytes], env: str | None = None) -> "Report":
+def check_selected(
+    files: Mapping[str, bytes], env: str | None = None, remembered: "CheckedFiles | None" = None
+) -> "Report":
     """All findings for files, each alone and all together; `env` None checks every environment that has values."""
     from argyll.analysis.check import check_files
     from argyll.scripts import Scripts
 
-    return check_files(files, scripts=Scripts(), env=env)
+    return check_files(files, scripts=Scripts(), env=env, remembered=remembered)
 
 
 def read_steps(place: str, content: bytes) -> list["Step"]:

@@ -112,11 +112,14 @@ def make_agent(
     pace: Pace | None = None,
 ) -> Agent:
     """An agent that checks with the analysis of `argyll check`; the source's name is the default owner."""
+    from argyll.analysis.files import CheckedFiles
+
+    remembered = CheckedFiles()
     return Agent(
         source=source,
         api=client,
         owner=owner or source.name,
-        check=lambda snapshot: check_snapshot(snapshot, env),
+        check=lambda snapshot: check_snapshot(snapshot, env, remembered),
         guard=guard or PruneGuard(),
         dry_run=dry_run,
         pace=pace or Pace(),

@@ -112,6 +112,7 @@ _COMMANDS = {
     "check": Lazy("argyll.cli.check:check", "Find what is wrong with step files; needs no engine."),
     "render": Lazy("argyll.cli.render:render", "Print the steps that step files give in an environment."),
     "diff": Lazy("argyll.cli.diff:diff", "Show what a change of step files does to steps, plans and flows."),
+    "export": Lazy("argyll.cli.export:export", "Write the engine's steps as step files."),
     "plan": Lazy("argyll.cli.plan:plan", "Show what would run to reach goals, and why."),
     "flow": Lazy("argyll.cli.flow:flow", "Start, list, follow and cancel flows."),
     "step": Lazy("argyll.cli.step:step", "List, show, register, update and delete single steps."),

@@ -5,6 +5,7 @@ Reading a file or the environment happens only in `EngineConfig.load`.
 
 import re
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from pathlib import Path
 
 from msgspec import Struct, structs
@@ -12,6 +13,7 @@ from msgspec import Struct, structs
 from argyll.model.json import JSON
 from argyll.model.limits import DEFAULT_STEP_TIMEOUT_MS
 from argyll.model.step import BACKOFF_TYPES, DEFAULT_WORK, WorkConfig
+from argyll.scripts import DEFAULT_LIMITS, INLINE, Limits
 
 
 class ConfigError(Exception):
@@ -54,10 +56,21 @@ class EngineConfig(Struct, frozen=True, kw_only=True):
     max_pending_appends: int = MAX_PENDING_APPENDS
     script_workers: int = 1
     """Worker processes for scripts that need more than a command's budget; started when first needed."""
+    script_steps: int = DEFAULT_LIMITS.steps
+    script_time_ms: int = DEFAULT_LIMITS.wall_ms
+    script_memory_bytes: int = DEFAULT_LIMITS.memory
+    """What one evaluation may use in a worker. In a command it is less and fixed: `argyll.scripts.INLINE`."""
     drain_s: float = DRAIN_S
     health_period_s: float = HEALTH_PERIOD_S
     unhealthy_wait_s: float = UNHEALTHY_WAIT_S
     fsync: str = "auto"
+
+    @property
+    def script_limits(self) -> Limits:
+        """What one evaluation may use at most."""
+        return replace(
+            DEFAULT_LIMITS, steps=self.script_steps, wall_ms=self.script_time_ms, memory=self.script_memory_bytes
+        )
 
     @property
     def webhook_base(self) -> str:
@@ -177,6 +190,9 @@ SETTINGS: tuple[Setting, ...] = (
     _count("max_concurrent_calls", "ARGYLL_MAX_CONCURRENT_CALLS", 1, 1_000_000),
     _count("max_pending_appends", "ARGYLL_MAX_PENDING_APPENDS", 1, 10_000_000),
     _count("script_workers", "ARGYLL_SCRIPT_WORKERS", 1, 64),
+    _count("script_steps", "ARGYLL_SCRIPT_STEPS", INLINE.steps, 1_000_000_000),
+    _count("script_time_ms", "ARGYLL_SCRIPT_TIME_MS", INLINE.wall_ms, 60_000),
+    _count("script_memory_bytes", "ARGYLL_SCRIPT_MEMORY_BYTES", INLINE.memory, 1024 * 1024 * 1024),
     Setting("drain_s", "ARGYLL_DRAIN_SECONDS", _seconds(0), "a number of seconds, 0 or more"),
     Setting("health_period_s", "ARGYLL_HEALTH_PERIOD_SECONDS", _seconds(0.1), "a number of seconds, 0.1 or more"),
     Setting("unhealthy_wait_s", "ARGYLL_UNHEALTHY_WAIT_SECONDS", _seconds(0), "a number of seconds, 0 or more"),

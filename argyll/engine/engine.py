@@ -82,7 +82,7 @@ class Engine:
         now_us = self._clock.now_us
         self.scripts = Scripts()
         self._evaluator = ScriptEvaluator(self.scripts)
-        self._workers = Workers(config.script_workers)
+        self._workers = Workers(config.script_workers, config.script_limits)
         self._memo = Memo(config.memo_cache_entries)
         self._timers = Timers(now_us, self._wake)
         self._catalog = CatalogCommands(store, self.scripts, config.work, now_us, self._catalog_changed)

@@ -10,7 +10,7 @@ from multiprocessing import get_context, parent_process
 from multiprocessing.connection import wait
 
 from argyll.engine.evaluator import Answer, Evaluation, evaluate
-from argyll.scripts import DEFAULT_LIMITS, WORKER_RECURSION_LIMIT, Scripts, configure_process
+from argyll.scripts import DEFAULT_LIMITS, WORKER_RECURSION_LIMIT, Limits, Scripts, configure_process
 
 DIED = "the script's worker process died; the script may need too much memory"
 
@@ -33,19 +33,19 @@ def _prepare() -> None:
     threading.Thread(target=end_with_node, args=(node.sentinel,), daemon=True).start()
 
 
-def _evaluate(evaluation: Evaluation) -> Answer:
+def _evaluate(evaluation: Evaluation, limits: Limits) -> Answer:
     assert _scripts is not None
-    return evaluate(_scripts, evaluation, DEFAULT_LIMITS)
+    return evaluate(_scripts, evaluation, limits)
 
 
 class Workers:
     """Evaluates with full limits outside of this process."""
 
-    def __init__(self, processes: int) -> None:
-        self._pool = _Pool(processes)
+    def __init__(self, processes: int, limits: Limits = DEFAULT_LIMITS) -> None:
+        self._pool = _Pool(processes, limits)
         # A broken pool fails every evaluation in it. Those try again here, one at a time, so that only the one that
         # kills its process pays for it.
-        self._suspects = _Pool(1)
+        self._suspects = _Pool(1, limits)
         self._one_suspect = asyncio.Lock()
 
     async def evaluate(self, evaluation: Evaluation) -> Answer:
@@ -65,8 +65,9 @@ class Workers:
 class _Pool:
     """Processes that are replaced when one of them dies."""
 
-    def __init__(self, processes: int) -> None:
+    def __init__(self, processes: int, limits: Limits) -> None:
         self._processes = processes
+        self._limits = limits
         self._executor: ProcessPoolExecutor | None = None
 
     async def evaluate(self, evaluation: Evaluation) -> Answer | None:
@@ -76,7 +77,7 @@ class _Pool:
             self._executor = ProcessPoolExecutor(self._processes, get_context("spawn"), _prepare)
         executor = self._executor
         try:
-            return await asyncio.get_running_loop().run_in_executor(executor, _evaluate, evaluation)
+            return await asyncio.get_running_loop().run_in_executor(executor, _evaluate, evaluation, self._limits)
         except BrokenProcessPool:
             executor.shutdown(wait=False, cancel_futures=True)
             if self._executor is executor:

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from argyll.engine.config import EngineConfig
 from argyll.engine.evaluator import Answer, Evaluation
 from argyll.engine.workers import DIED, Workers
 from argyll.model import json
@@ -111,3 +112,10 @@ def test_workers_end_when_their_node_is_killed(tmp_path: Path):
     node.kill()
     node.wait()
     assert node.stdout.read() == ""
+
+
+async def test_the_limits_of_the_node_are_those_of_its_workers():
+    workers = Workers(1, EngineConfig(data_dir=Path(), script_steps=20_000).script_limits)
+    answer = await workers.evaluate(outputs_of(LONG.format(n=50_000)))
+    workers.close()
+    assert "20,000 steps" in answer.error

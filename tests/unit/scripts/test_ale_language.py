@@ -286,3 +286,39 @@ def test_a_mapping_is_unwrapped():
     assert mapped("{:value 7 :other 1}") == 7
     assert mapped("{:a 1 :b 2}") == {"a": 1, "b": 2}
     assert mapped("[value]") == [1]
+
+
+@pytest.mark.parametrize(
+    ("script", "calls"),
+    [
+        ("(let [f (lambda (x) (/ x 0))]\n (+ 1 (f 1)))", [("f", 2, 7)]),
+        ("(let-rec [f (lambda (n) (if (= n 0) (first 1) (+ 1 (f (dec n)))))]\n (inc (f 2)))",
+         [("f", 1, 52), ("f", 1, 52), ("f", 2, 7)]),
+        ("(let [f (lambda (x) (/ x 0))]\n (seq->vector (map f [1])))", [("f", 2, 2)]),
+        ("(let [f (lambda (x) (/ x 0))] (f 1))", []),
+        ("(letfn [(lambda-rec g (x) (inc (h x))) (lambda-rec h (x) (inc (raise x)))] (inc (g 1)))",
+         [("h", 1, 32), ("g", 1, 81)]),
+        ("(inc (recover (thunk (raise 1)) (lambda (e) (inc (raise e)))))", [("lambda", 1, 6)]),
+    ],
+)  # fmt: skip
+def test_a_failure_tells_the_calls_around_it(script, calls):
+    with pytest.raises(RunError) as caught:
+        result(script)
+    assert [(call.name, call.line, call.column) for call in caught.value.calls] == calls
+    for name, line, column in calls:
+        assert f"in {name} (called at line {line}, column {column})" in str(caught.value)
+
+
+def test_of_many_calls_the_innermost_are_told_and_the_others_counted():
+    with pytest.raises(RunError) as caught:
+        result("((lambda-rec f (n) (if (= n 0) (raise 1) (+ 1 (f (dec n))))) 100)")
+    assert (len(caught.value.calls), caught.value.deeper) == (16, 84)
+    assert str(caught.value).endswith("and 84 calls more")
+
+
+def test_a_lazy_failure_that_is_met_twice_has_the_calls_of_each_time():
+    script = "(let [xs (map (lambda (x) (/ x 0)) [1])] (recover (thunk (first xs)) (lambda (e) (inc (first xs)))))"
+    with pytest.raises(RunError) as caught:
+        result(script)
+    assert (caught.value.message, caught.value.column) == ("divide by zero", 27)
+    assert len(caught.value.calls) <= 2

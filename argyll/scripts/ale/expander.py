@@ -267,7 +267,7 @@ class Expander:
             case Tag.SET:
                 return AleSet({self.key(item): self.datum(item) for item in form.items})
             case Tag.BYTES:
-                values = [item.value for item in form.items if item.tag is Tag.CONSTANT]
+                values = [item.value for item in form.items if type(item.value) is int and 0 <= item.value <= 255]
                 if len(values) != len(form.items):
                     self.fail(form, "a byte is an integer from 0 to 255")
                 return bytes(values)

@@ -39,6 +39,7 @@ def test_every_name_has_a_kind_a_place_and_its_line_in_the_table():
         ('(str "a)', ["(str", '"a']),
         ("{:a}", ["{:a"]),
         ("(lambda (x))", ["(lambda"]),
+        ('\'#b["a" 300]', ["#b", '"a', "300"]),
         ("(define x 1)", ["define", "x"]),
         ("(cond [1 (foo)] [2])", ["[2"]),
     ],

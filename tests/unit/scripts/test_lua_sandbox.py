@@ -110,7 +110,7 @@ scripts = Scripts()
 sound = scripts.compile("lua", "return string.upper('a') .. math.floor(1.5) .. tostring(x)")
 for script in json.load(sys.stdin):
     try:
-        outcome = ["value", scripts.compile("lua", script).outputs({}, Limits(steps=300_000, wall_ms=400))]
+        outcome = ["value", scripts.compile("lua", script).outputs({}, Limits(steps=100_000, wall_ms=200))]
     except LimitExceeded as error:
         outcome = ["limit", error.limit]
     except ScriptError as error:

@@ -33,7 +33,7 @@ class Hello(NamedTuple):
     members: int
     """Checksum of the members' ids."""
     last_index: int
-    """Where its log ends; 0 for a node that holds nothing."""
+    """Where its log ends; 0 for a node that holds nothing. The header has its term."""
 
 
 class Append(NamedTuple):

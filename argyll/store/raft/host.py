@@ -2,8 +2,7 @@
 """PySyncObj, the part of it that is used: terms, votes, elections, the commit rule, a follower's log.
 
 The only module that touches the library. Every member below whose name begins with `_SyncObj__`, and every method marked
-as override, relies on the source of exactly the release pinned in `hooks`; see there before changing either. The library's
-own disk, wire, replication, snapshots and command queue are never used.
+as override, relies on the source of exactly one release (`RELEASE`); a test holds that source. The library's own disk, wire, replication, snapshots and command queue are never used.
 """
 
 import logging
@@ -24,12 +23,23 @@ from argyll.store.raft.options import RaftOptions
 # What it logs as errors is either impossible here or handled here.
 logging.getLogger("pysyncobj").addHandler(logging.NullHandler())
 
+RELEASE = "0.3.17"
+"""The only release of the library that this was proven with."""
 NO_OP = b"\x01"
 """The payload with which a leader opens its term."""
 APPLY_SLICE = 64
 """Entries applied between two looks at the network."""
 _FOLLOWER, _CANDIDATE, _LEADER = 0, 1, 2
 _NEVER = float("inf")
+
+
+def check_release() -> None:
+    """Raise RuntimeError unless the installed library is the one this was proven with."""
+    if library.VERSION != RELEASE:
+        raise RuntimeError(
+            f"pysyncobj {library.VERSION} is installed; the cluster's log is proven with {RELEASE} alone and does not run on "
+            f"another: pip install pysyncobj=={RELEASE}"
+        )
 
 
 def now_s() -> float:
@@ -130,6 +140,8 @@ class Host(SyncObj):
         self._nodes = {other: _Peer(other) for other in others}
         self._probe_term = 0
         self._probe_votes: set[str] = set()
+        self._votes_term = 0
+        self._voters: set[str] = set()
         self.heard_leader_s = -_NEVER
         """When a leader of the current term last spoke."""
         conf = SyncObjConf(
@@ -271,7 +283,12 @@ class Host(SyncObj):
         self._SyncObj__onMessageReceived(self._nodes[peer], message)
 
     def receive_vote(self, peer: str, term: int) -> None:
-        """A voter of this term gave us its vote."""
+        """A voter of this term gave us its vote; the library counts votes, not voters."""
+        if self._votes_term != term:
+            self._votes_term, self._voters = term, set()
+        if peer in self._voters:
+            return
+        self._voters.add(peer)
         self._SyncObj__onMessageReceived(self._nodes[peer], {"type": "response_vote", "term": term})
 
     def stand_now(self, peer: str, term: int) -> None:

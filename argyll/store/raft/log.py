@@ -26,7 +26,7 @@ from argyll.store.errors import (
 from argyll.store.log import LogStatus, Outcome
 from argyll.store.pace import SyncPace
 from argyll.store.raft.frames import Received
-from argyll.store.raft.host import now_s
+from argyll.store.raft.host import check_release, now_s
 from argyll.store.raft.journal import Batch, Journal
 from argyll.store.raft.network import Network
 from argyll.store.raft.node import RaftNode
@@ -72,6 +72,7 @@ class PySyncObjLog:
 
         Does not wait for them: `read_barrier` does. Raises `OpenError`, OSError, also when the address is taken.
         """
+        check_release()
         directory.mkdir(exist_ok=True)
         log = cls(options, cluster, machine, directory)
         try:
@@ -222,14 +223,14 @@ class PySyncObjLog:
 
     # What the network tells (`NetworkUser`).
 
-    def last_index(self) -> int:
-        """See `NetworkUser.last_index`."""
-        return self._journal.last_index
+    def position(self) -> tuple[int, int]:
+        """See `NetworkUser.position`."""
+        return self._journal.last_index, self._node.host.term
 
-    def connected(self, peer: str, last_index: int) -> None:
+    def connected(self, peer: str, last_index: int, term: int) -> None:
         """See `NetworkUser.connected`."""
         logger.info("%s: connected to %s", self._node.node_id, peer)
-        self._node.connected(peer, last_index)
+        self._node.connected(peer, last_index, term)
         self._kick()
 
     def disconnected(self, peer: str) -> None:

@@ -27,11 +27,11 @@ _FIRST_RETRY_S = 0.05
 class NetworkUser(Protocol):
     """The node above."""
 
-    def last_index(self) -> int:
-        """Where its log ends."""
+    def position(self) -> tuple[int, int]:
+        """Where its log ends, and its term."""
         ...
 
-    def connected(self, peer: str, last_index: int) -> None: ...
+    def connected(self, peer: str, last_index: int, term: int) -> None: ...
 
     def disconnected(self, peer: str) -> None: ...
 
@@ -70,7 +70,7 @@ class Connection(asyncio.Protocol):
         try:
             for received in self._reader.feed(data):
                 if self.peer is None:
-                    self._greet(received.message)
+                    self._greet(received)
                 elif not isinstance(received.message, Ping):
                     self._network.user.received(self.peer, received)
         except FrameError as error:
@@ -109,7 +109,8 @@ class Connection(asyncio.Protocol):
         certificate = self._transport.get_extra_info("peercert") or {}
         return {value for kind, value in certificate.get("subjectAltName", ()) if kind == "DNS"}
 
-    def _greet(self, message: object) -> None:
+    def _greet(self, received: Received) -> None:
+        message = received.message
         if not isinstance(message, Hello):
             raise FrameError("it does not say who it is")
         self._network.check(message, self._expected, self.certificate_names())
@@ -117,7 +118,7 @@ class Connection(asyncio.Protocol):
         self.peer = message.node_id
         if self._expected is None:
             self.write(self._network.hello(self.peer))
-        self._network.greeted(self, message)
+        self._network.greeted(self, message, received.term)
 
 
 class Network:
@@ -177,7 +178,8 @@ class Network:
         return self._loop.time()
 
     def hello(self, to: str) -> bytes:
-        return encode(Hello(WIRE_VERSION, self._config.node_id, to, self._members, self.user.last_index()), 0)
+        last_index, term = self.user.position()
+        return encode(Hello(WIRE_VERSION, self._config.node_id, to, self._members, last_index), term)
 
     def admit(self, stranger: Connection) -> bool:
         """Whether one more caller may say who it is."""
@@ -205,7 +207,7 @@ class Network:
         if names is not None and hello.node_id not in names:
             raise FrameError(f"its certificate is for {', '.join(sorted(names)) or 'nobody'}, not {hello.node_id!r}")
 
-    def greeted(self, connection: Connection, hello: Hello) -> None:
+    def greeted(self, connection: Connection, hello: Hello, term: int) -> None:
         """The other side is who it should be: from now on this is the connection to it."""
         self._strangers.discard(connection)
         peer = hello.node_id
@@ -214,7 +216,7 @@ class Network:
             self.user.disconnected(peer)
             older.close()
         self._connections[peer] = connection
-        self.user.connected(peer, hello.last_index)
+        self.user.connected(peer, hello.last_index, term)
 
     def lost(self, connection: Connection) -> None:
         """A connection is gone."""

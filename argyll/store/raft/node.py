@@ -129,9 +129,9 @@ class RaftNode:
 
     # What drives the node.
 
-    def connected(self, peer: str, last_index: int) -> None:
-        """A new connection to `peer`, whose log ends at `last_index`, is in place of any older one."""
-        self._standing.seen(peer, last_index)
+    def connected(self, peer: str, last_index: int, term: int) -> None:
+        """A new connection to `peer`, whose log ends at `last_index` in `term`, is in place of any older one."""
+        self._standing.seen(peer, has_history=bool(last_index or term))
         self.host.connected(peer)
         self.host.lost(peer, last_index)
         self._leader.reconnected(peer)

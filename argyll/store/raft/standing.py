@@ -15,16 +15,16 @@ class Standing:
     def __init__(self, journal: Journal, others: Iterable[str]) -> None:
         self._journal = journal
         self._unseen = set(others)
-        self._with_entries: set[str] = set()
+        self._with_history: set[str] = set()
         self._judge()
 
-    def seen(self, peer: str, last_index: int) -> None:
-        """A peer said where its log ends."""
+    def seen(self, peer: str, *, has_history: bool) -> None:
+        """A peer said whether it holds entries or took part in an election."""
         if self._journal.may_vote:
             return
         self._unseen.discard(peer)
-        if last_index:
-            self._with_entries.add(peer)
+        if has_history:
+            self._with_history.add(peer)
         self._judge()
 
     def caught_up(self) -> None:
@@ -33,9 +33,9 @@ class Standing:
 
     def may_vote_for(self, candidate: str) -> bool:
         """Without a full vote, only for the one node that has a history, as when one node grows into a cluster."""
-        return self._journal.may_vote or (not self._unseen and self._with_entries == {candidate})
+        return self._journal.may_vote or (not self._unseen and self._with_history == {candidate})
 
     def _judge(self) -> None:
-        # Everybody is here and nobody holds anything, save perhaps this node: the cluster begins now, with what it has.
-        if not self._unseen and not self._with_entries:
+        # Everybody is here and nobody has a history, save perhaps this node: the cluster begins now, with what it has.
+        if not self._unseen and not self._with_history:
             self._journal.may_vote = True

@@ -25,6 +25,8 @@ from argyll.store.wal import Wal
 from tests.unit.store.raft.disk import PowerCut, SimDisk
 
 ID_BYTES = 16
+SMALL_FRAME_BYTES = 48
+KIND_AT, VOTE_REQUEST_KIND = 8, 7
 
 
 class Violation(Exception):
@@ -127,20 +129,19 @@ class SimMachine:
     def installed(self, index: int, term: int) -> None:
         self.index, self.term = index, term
         self.save()
+        if self.sim.chance.random() < 0.2 and self.sim.now < self.sim.heal_at:
+            self.sim.disks[self.name].cut_after = self.sim.chance.randrange(3)
 
     def later(self, action: Callable[[], None]) -> None:
         boot = self.boot
 
         def act() -> None:
-            if self.sim.boots[self.name] == boot and self.name in self.sim.nodes:
-                with_clock = self.sim.enter(self.name)
-                try:
-                    action()
-                finally:
-                    self.sim.active = with_clock
+            member = self.sim.nodes.get(self.name)
+            if member is not None and self.sim.boots[self.name] == boot:
+                self.sim.inside(self.name, member, action)
                 self.sim.kick(self.name)
 
-        self.sim.at(self.sim.chance.random() * 0.2, act)
+        self.sim.at(self.sim.chance.random() ** 3 * 1.5, act)
 
 
 class Member:
@@ -170,6 +171,7 @@ class Simulation:
         self.blocked: set[tuple[str, str]] = set()
         self.pipes: dict[tuple[str, str, int], deque[tuple[float, bytes]]] = {}
         self.link_number = 0
+        self.old_frames: deque[tuple[str, str, bytes]] = deque(maxlen=200)
         self.stats: Counter[str] = Counter()
         self.committed: dict[int, tuple[int, list[bytes]]] = {}
         self.leaders: dict[int, str] = {}
@@ -380,9 +382,9 @@ class Simulation:
         for here, there in ((a, b), (b, a)):
             self.nodes[here].links[there] = self.link_number
             self.pipes[here, there, self.link_number] = deque()
-            last = self.nodes[there].journal.last_index
+            last, term = self.nodes[there].journal.last_index, self.nodes[there].node.host.term
             previous = self.enter(here)
-            self.nodes[here].node.connected(there, last)
+            self.nodes[here].node.connected(there, last, term)
             self.active = previous
             self.kick(here)
 
@@ -401,10 +403,16 @@ class Simulation:
         if link is None:
             return
         pipe = self.pipes[here, there, link]
-        arrives = self.now + 0.0001 + self.chance.random() ** 3 * self.settings.max_delay_s
+        max_delay_s = self.settings.max_delay_s if self.now < self.heal_at else min(self.settings.max_delay_s, 0.02)
+        arrives = self.now + 0.0001 + self.chance.random() ** 3 * max_delay_s
         if pipe:
             arrives = max(arrives, pipe[-1][0])
         pipe.append((arrives, frame))
+        if len(frame) < SMALL_FRAME_BYTES and self.chance.random() < 0.3:
+            self.old_frames.append((here, there, frame))
+        if frame[KIND_AT] == VOTE_REQUEST_KIND and self.chance.random() < 0.2 and self.now < self.heal_at:
+            # The worst moment for a vote of another term.
+            self.at(self.chance.random() * 0.02, lambda: self.deliver_late(here))
         self.stats["messages"] += 1
         self.at(arrives - self.now, lambda: self.deliver(here, there, link))
 
@@ -481,7 +489,15 @@ class Simulation:
             return
         chance = self.chance
         frequent = [self.crash_one, self.isolate, self.reset]
-        rare = [self.cut_power_while_writing, self.partition, self.pause, self.fill_disk, self.wipe, self.hand_over]
+        rare = [
+            self.cut_power_while_writing,
+            self.partition,
+            self.pause,
+            self.fill_disk,
+            self.wipe,
+            self.hand_over,
+            self.deliver_late,
+        ]
         chance.choice([*frequent, *frequent, *rare])()
         self.at(chance.expovariate(1 / self.settings.faults_every_s), self.fault)
 
@@ -572,6 +588,18 @@ class Simulation:
                 self.active = previous
                 self.kick(name)
                 return
+
+    def deliver_late(self, to: str | None = None) -> None:
+        """Answers and votes of terms that are over turn up after all."""
+        for here, there, frame in list(self.old_frames):
+            if to is not None and there != to:
+                continue
+            member = self.nodes.get(there)
+            (received,) = FrameReader(1 << 20).feed(frame)
+            if member is not None and received.term < member.node.host.term and here != self.wiped:
+                self.stats["late frames"] += 1
+                member.node.receive(here, received)
+                self.kick(there)
 
     def heal(self) -> None:
         self.blocked.clear()

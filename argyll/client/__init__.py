@@ -3,6 +3,7 @@
 from argyll.client.api import AsyncClient
 from argyll.client.errors import (
     ApiError,
+    ApprovalNeeded,
     BadAnswer,
     ClientError,
     Conflict,
@@ -10,6 +11,8 @@ from argyll.client.errors import (
     FlowTimeout,
     Invalid,
     NotFound,
+    StepOwned,
+    Stopped,
     Unavailable,
     Unreachable,
     WatchError,
@@ -21,6 +24,7 @@ from argyll.client.sync import Client
 
 __all__ = [
     "ApiError",
+    "ApprovalNeeded",
     "AsyncClient",
     "BadAnswer",
     "Candidates",
@@ -33,6 +37,8 @@ __all__ = [
     "Invalid",
     "NotFound",
     "RetryPolicy",
+    "StepOwned",
+    "Stopped",
     "Unavailable",
     "Unreachable",
     "WatchError",

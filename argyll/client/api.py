@@ -13,7 +13,15 @@ from typing import TYPE_CHECKING, Self
 import msgspec
 
 from argyll.client import calls
-from argyll.client.errors import BadAnswer, ClientError, FlowTimeout, Unreachable, error_from_answer
+from argyll.client.errors import (
+    BadAnswer,
+    ClientError,
+    Conflict,
+    FlowTimeout,
+    StepOwned,
+    Unreachable,
+    error_from_answer,
+)
 from argyll.client.positions import Change, Positions, WatchEvent, WatchGap, WatchState
 from argyll.client.retry import RetryPolicy
 from argyll.model.json import decode
@@ -126,16 +134,36 @@ class AsyncClient:
     async def step(self, step_id: str) -> dict[str, JSON]:
         return await self._send(calls.step(step_id))
 
-    async def register(self, definition: Mapping[str, JSON]) -> dict[str, JSON]:
-        """Adds a step: `{step, message}`. The same content again is fine; other content under the id is a `Conflict`."""
-        return await self._send(calls.register(definition))
+    async def register(self, definition: Mapping[str, JSON], *, override: str | None = None) -> dict[str, JSON]:
+        """Adds a step: `{step, message}`. The same content again is fine; other content under the id is a `Conflict`.
 
-    async def update(self, definition: Mapping[str, JSON]) -> dict[str, JSON]:
-        """Replaces the step of the same id: `{step, message}`. Running flows keep the old one."""
-        return await self._send(calls.update(definition))
+        A step that a source owns is `StepOwned`, or, where the source ignores what others write, left as it is: the
+        answer then has `owned_by`. `override`, a reason that is recorded, writes it all the same.
+        """
+        return await self._send(calls.register(definition, override))
 
-    async def unregister(self, step_id: str) -> dict[str, JSON]:
-        return await self._send(calls.unregister(step_id))
+    async def update(self, definition: Mapping[str, JSON], *, override: str | None = None) -> dict[str, JSON]:
+        """Replaces the step of the same id: `{step, message}`. Running flows keep the old one. Owned ones: `register`."""
+        return await self._send(calls.update(definition, override))
+
+    async def unregister(self, step_id: str, *, override: str | None = None) -> dict[str, JSON]:
+        """Removes a step. Owned ones: see `register`."""
+        return await self._send(calls.unregister(step_id, override))
+
+    async def ensure(self, definition: Mapping[str, JSON]) -> dict[str, JSON]:
+        """Registers a step, or replaces it: what a service says of itself when it starts.
+
+        A step that a source owns stays as the source has it, which is no failure: the answer then has `owned_by`.
+        """
+        try:
+            try:
+                return await self.register(definition)
+            except StepOwned:
+                raise
+            except Conflict:
+                return await self.update(definition)
+        except StepOwned as owned:
+            return {"message": owned.detail, "owned_by": owned.owner}
 
     async def apply_catalog(
         self,
@@ -368,7 +396,7 @@ class AsyncClient:
                 call.method,
                 URL(url, encoded=True),
                 data=payload,
-                headers=calls.request_headers(self._token, has_body=payload is not None),
+                headers=calls.request_headers(self._token, has_body=payload is not None) | call.headers,
                 timeout=aiohttp.ClientTimeout(total=self._timeout_s),
                 allow_redirects=False,
                 ssl=True if self._tls is None else self._tls,

@@ -6,7 +6,7 @@ The async and the sync client send the same calls; neither builds a path of its 
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, TypeAlias
 from urllib.parse import quote, urlencode, urlsplit
 
@@ -34,6 +34,7 @@ class Call:
     path: str
     body: JSON = None
     repeatable: bool = True
+    headers: dict[str, str] = field(default_factory=dict[str, str])
 
     def payload(self) -> bytes | None:
         """The body as JSON text. Raises ValueError, naming the call, for what JSON cannot say (NaN, a set, ...)."""
@@ -99,17 +100,28 @@ def step(step_id: str) -> Call:
     return Call("GET", f"/engine/step/{_segment('step id', step_id)}")
 
 
-def register(definition: Mapping[str, JSON]) -> Call:
-    return Call("POST", "/engine/step", dict(definition))
+def register(definition: Mapping[str, JSON], override: str | None = None) -> Call:
+    return Call("POST", "/engine/step", dict(definition), headers=_override(override))
 
 
-def update(definition: Mapping[str, JSON]) -> Call:
-    return Call("PUT", f"/engine/step/{_segment('step id', definition.get('id'))}", dict(definition))
+def update(definition: Mapping[str, JSON], override: str | None = None) -> Call:
+    path = f"/engine/step/{_segment('step id', definition.get('id'))}"
+    return Call("PUT", path, dict(definition), headers=_override(override))
 
 
-def unregister(step_id: str) -> Call:
+def unregister(step_id: str, override: str | None = None) -> Call:
     # Not repeatable: the second of two deletes is answered 404.
-    return Call("DELETE", f"/engine/step/{_segment('step id', step_id)}", repeatable=False)
+    path = f"/engine/step/{_segment('step id', step_id)}"
+    return Call("DELETE", path, repeatable=False, headers=_override(override))
+
+
+def _override(reason: str | None) -> dict[str, str]:
+    """The header that writes a step in spite of its owner. Raises ValueError for a reason that is no line of ASCII."""
+    if reason is None:
+        return {}
+    if not (reason.strip() and reason.isascii() and reason.isprintable()):
+        raise ValueError(f"the reason to override is {reason!r}: give one line of printable ASCII")
+    return {"Argyll-Override": reason.strip()}
 
 
 def apply_catalog(

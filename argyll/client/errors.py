@@ -95,6 +95,28 @@ class Conflict(ApiError):
     """409: the thing exists with other content, or the expected sequence has moved on."""
 
 
+class StepOwned(Conflict):
+    """409: the step belongs to a source, which does not let others write it. `owner` is its name."""
+
+    @property
+    def owner(self) -> str:
+        """Whose step it is."""
+        return next((found["owner"] for found in self.errors if "owner" in found), "")
+
+
+class ApprovalNeeded(ApiError):
+    """428: a person has to agree first. `plan_digest` is what there is to approve."""
+
+    @property
+    def plan_digest(self) -> str:
+        """The digest of the plan that waits."""
+        return next((found["plan_digest"] for found in self.errors if "plan_digest" in found), "")
+
+
+class Stopped(ApiError):
+    """423: the source is suspended or held back."""
+
+
 class Unavailable(ApiError):
     """408, 425, 429, 502, 503 or 504: the engine cannot answer now. The same call may succeed later."""
 
@@ -127,12 +149,15 @@ def error_from_answer(method: str, url: str, status: int, retry_after: str | Non
     else:
         text = body.decode("utf-8", "replace").strip()[:MAX_QUOTED_CHARS]
         problem = {"status": status, "detail": text} if text else {"status": status}
-    return _kind(status)(method, url, status, problem, _retry_after_s(retry_after))
+    return _kind(status, problem)(method, url, status, problem, _retry_after_s(retry_after))
 
 
-def _kind(status: int) -> type[ApiError]:
+def _kind(status: int, problem: dict[str, JSON]) -> type[ApiError]:
+    if status == 409 and any(found.get("code") == "step_owned" for found in _findings(problem)):
+        return StepOwned
     kinds: dict[int, type[ApiError]] = {
         400: Invalid, 401: Denied, 403: Denied, 404: NotFound, 409: Conflict, 413: Invalid, 422: Invalid,
+        423: Stopped, 428: ApprovalNeeded,
     }  # fmt: skip
     if status in RETRYABLE_STATUSES:
         return Unavailable

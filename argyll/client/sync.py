@@ -14,7 +14,7 @@ from urllib.parse import urlsplit
 
 from argyll.client import calls
 from argyll.client.api import DEFAULT_URL, AsyncClient, answered, oversize
-from argyll.client.errors import ClientError, Unreachable
+from argyll.client.errors import ClientError, Conflict, StepOwned, Unreachable
 from argyll.client.retry import RetryPolicy
 
 if TYPE_CHECKING:
@@ -106,16 +106,33 @@ class Client:
     def step(self, step_id: str) -> dict[str, JSON]:
         return self._send(calls.step(step_id))
 
-    def register(self, definition: Mapping[str, JSON]) -> dict[str, JSON]:
-        """Adds a step: `{step, message}`. The same content again is fine; other content under the id is a `Conflict`."""
-        return self._send(calls.register(definition))
+    def register(self, definition: Mapping[str, JSON], *, override: str | None = None) -> dict[str, JSON]:
+        """Adds a step: `{step, message}`. The same content again is fine; other content under the id is a `Conflict`.
 
-    def update(self, definition: Mapping[str, JSON]) -> dict[str, JSON]:
-        """Replaces the step of the same id: `{step, message}`. Running flows keep the old one."""
-        return self._send(calls.update(definition))
+        A step that a source owns is `StepOwned`, or, where the source ignores what others write, left as it is: the
+        answer then has `owned_by`. `override`, a reason that is recorded, writes it all the same.
+        """
+        return self._send(calls.register(definition, override))
 
-    def unregister(self, step_id: str) -> dict[str, JSON]:
-        return self._send(calls.unregister(step_id))
+    def update(self, definition: Mapping[str, JSON], *, override: str | None = None) -> dict[str, JSON]:
+        """Replaces the step of the same id: `{step, message}`. Running flows keep the old one. Owned ones: `register`."""
+        return self._send(calls.update(definition, override))
+
+    def unregister(self, step_id: str, *, override: str | None = None) -> dict[str, JSON]:
+        """Removes a step. Owned ones: see `register`."""
+        return self._send(calls.unregister(step_id, override))
+
+    def ensure(self, definition: Mapping[str, JSON]) -> dict[str, JSON]:
+        """Registers a step, or replaces it; see `AsyncClient.ensure`."""
+        try:
+            try:
+                return self.register(definition)
+            except StepOwned:
+                raise
+            except Conflict:
+                return self.update(definition)
+        except StepOwned as owned:
+            return {"message": owned.detail, "owned_by": owned.owner}
 
     def apply_catalog(
         self,
@@ -298,7 +315,7 @@ class Client:
                 connection.connect()
             except OSError as problem:
                 raise Unreachable(call.method, url, str(problem), sent=False) from problem
-            headers = calls.request_headers(self._token, has_body=payload is not None)
+            headers = calls.request_headers(self._token, has_body=payload is not None) | call.headers
             connection.request(call.method, urlsplit(self.base_url).path + call.path, payload, headers)
             response = connection.getresponse()
             body = response.read(calls.MAX_ANSWER_BYTES + 1)

@@ -1,4 +1,4 @@
-"""Commands on the catalog: register, update and unregister one step, or apply a whole desired set in one append.
+"""Commands on the catalog: register, update and unregister one step, or make one owner's steps a whole desired set.
 
 Every definition passes the same analysis that editor, CI and agent use. One command at a time, each on the committed
 catalog.
@@ -6,68 +6,45 @@ catalog.
 
 import asyncio
 from collections.abc import Callable, Sequence
-from typing import cast
-
-from msgspec import Struct
+from typing import TypeVar
 
 from argyll.analysis.check import check_step
 from argyll.analysis.diagnostics import Diagnostic
 from argyll.analysis.wiring import check_against
+from argyll.engine.catalog_ownership import NOBODY, Policy, Writer, foreign_write
+from argyll.engine.catalog_sets import Difference, difference_of, events_of, read_apply, warnings_of
 from argyll.engine.errors import (
     IdMismatch,
     InvalidCatalog,
     InvalidRequest,
     InvalidStep,
+    Overloaded,
     SequenceConflict,
     StepConflict,
     StepNotFound,
+    TooLarge,
+    Unavailable,
 )
 from argyll.engine.folding import fold
 from argyll.model.catalog import Catalog, apply_catalog
-from argyll.model.events import (
-    CatalogApplied,
-    Payload,
-    StepRegistered,
-    StepUnregistered,
-    StepUpdated,
-    decode_payload,
-)
+from argyll.model.events import Payload, StepRegistered, StepUnregistered, StepUpdated, decode_payload
 from argyll.model.ids import sanitize_id
 from argyll.model.json import JSON, encode
 from argyll.model.step import Step, WorkConfig
 from argyll.model.wire import canonical_step, step_to_json
 from argyll.scripts import Scripts
-from argyll.store import Append, Committed, NewEvent, Store
+from argyll.store import Append, Committed, Conflict, EntryTooLarge, NewEvent, OutcomeUnknown, Store
+from argyll.store import Overloaded as StoreOverloaded
 
 CATALOG = ("catalog",)
-MAX_APPLY_STEPS = 20_000
-"""Steps one catalog apply may hold."""
+MAX_COMMAND_TRIES = 8
+"""How often a command is decided anew because another append came first."""
+CHECKED_AT_ONCE = 100
+"""Steps checked between two turns of the loop."""
 
-_APPLY_KEYS = {"owner", "revision", "expected_sequence", "dry_run", "steps"}
-
-
-class Difference(Struct, frozen=True):
-    """What a desired set changes: ids ascending."""
-
-    created: list[str]
-    updated: list[str]
-    deleted: list[str]
-    unchanged: int
-
-    @property
-    def is_empty(self) -> bool:
-        return not (self.created or self.updated or self.deleted)
-
-
-class ApplyRequest(Struct, frozen=True):
-    """A whole desired set of one owner."""
-
-    owner: str
-    steps: dict[str, Step]
-    warnings: list[Diagnostic]
-    revision: str = ""
-    expected_sequence: int | None = None
-    dry_run: bool = False
+Decided = TypeVar("Decided")
+Decision = Callable[[Catalog], tuple[Sequence[Payload], Decided]]
+"""From the committed catalog to events and an answer; raises what it refuses. May be asked again."""
 
 
 class CatalogCommands:
@@ -80,80 +57,140 @@ class CatalogCommands:
         work_defaults: WorkConfig,
         now_us: Callable[[], int],
         on_change: Callable[[Catalog], None],
+        policy: Policy,
     ) -> None:
         self._store, self._scripts, self._work_defaults = store, scripts, work_defaults
-        self._now_us, self._on_change = now_us, on_change
+        self._now_us, self._on_change, self._policy = now_us, on_change, policy
         self._lock = asyncio.Lock()
         self.catalog = fold(store, CATALOG, Catalog(), apply_catalog)
 
-    async def register(self, value: JSON) -> Step:
-        """Add a step; an equal one is there already is fine. Raises `InvalidStep`, `StepConflict`."""
+    async def register(self, value: JSON, by: Writer = NOBODY) -> Step:
+        """Add a step; an equal one is there already is fine.
+
+        Raises `InvalidStep`, `StepConflict`; for a step that has an owner `StepOwned`, `WriteIgnored`.
+        """
         step, merged = self._checked(value)
-        async with self._lock:
-            existing = self.catalog.steps.get(step.id)
-            if existing is not None:
-                if canonical_step(existing) == canonical_step(merged):
-                    return step
+
+        def decide(catalog: Catalog) -> tuple[Sequence[Payload], None]:
+            existing = catalog.steps.get(step.id)
+            if existing is None:
+                before = foreign_write(catalog, self._policy, step.id, "registered", by)
+                self._check_wiring(merged)
+                return [*before, StepRegistered(step_to_json(merged))], None
+            if canonical_step(existing) == canonical_step(merged):
+                return [], None
+            # An owned one is no conflict of definitions that an update would solve: say so first.
+            before = foreign_write(catalog, self._policy, step.id, "updated", by)
+            if not (before and by.override):
                 raise StepConflict(f"step {step.id!r} already exists with a different definition; update it with PUT")
-            await self._change(merged, StepRegistered(step_to_json(merged)))
+            self._check_wiring(merged)
+            return [*before, StepUpdated(step_to_json(merged))], None
+
+        await self.commit(decide)
         return step
 
-    async def update(self, step_id: str, value: JSON) -> Step:
-        """Replace a step. Raises `IdMismatch`, `InvalidStep`, `StepNotFound`."""
+    async def update(self, step_id: str, value: JSON, by: Writer = NOBODY) -> Step:
+        """Replace a step.
+
+        Raises `IdMismatch`, `InvalidStep`, `StepNotFound`; for a step that has an owner `StepOwned`, `WriteIgnored`.
+        """
         wanted = sanitize_id(step_id)
         if isinstance(value, dict) and isinstance(value.get("id"), str) and sanitize_id(value["id"]) != wanted:
             raise IdMismatch(f"step id {value['id']!r} in the body does not match {step_id!r} in the URL")
         step, merged = self._checked(value)
-        async with self._lock:
-            existing = self.catalog.steps.get(step.id)
+
+        def decide(catalog: Catalog) -> tuple[Sequence[Payload], None]:
+            existing = catalog.steps.get(step.id)
             if existing is None:
                 raise StepNotFound(f"step {step.id!r} not found")
-            if canonical_step(existing) != canonical_step(merged):
-                await self._change(merged, StepUpdated(step_to_json(merged)))
+            if canonical_step(existing) == canonical_step(merged):
+                return [], None
+            before = foreign_write(catalog, self._policy, step.id, "updated", by)
+            self._check_wiring(merged)
+            return [*before, StepUpdated(step_to_json(merged))], None
+
+        await self.commit(decide)
         return step
 
-    async def unregister(self, step_id: str) -> None:
-        """Remove a step. Raises `StepNotFound`."""
-        async with self._lock:
-            if step_id not in self.catalog.steps:
+    async def unregister(self, step_id: str, by: Writer = NOBODY) -> None:
+        """Remove a step. Raises `StepNotFound`; for a step that has an owner `StepOwned`, `WriteIgnored`."""
+
+        def decide(catalog: Catalog) -> tuple[Sequence[Payload], None]:
+            if step_id not in catalog.steps:
                 raise StepNotFound(f"step {step_id!r} not found")
-            await self._append([StepUnregistered(step_id)])
+            before = foreign_write(catalog, self._policy, step_id, "unregistered", by)
+            return [*before, StepUnregistered(step_id)], None
+
+        await self.commit(decide)
 
     async def apply(self, value: JSON) -> JSON:
         """Make the owner's steps exactly those of the request, in one append or not at all (decisions 14).
 
-        Raises `InvalidRequest`, `InvalidCatalog`, `SequenceConflict`.
+        Raises `InvalidRequest`, `InvalidCatalog`, `SequenceConflict`, `StepOwned`.
         """
-        request = self._read_apply(value)
-        async with self._lock:
-            catalog = self.catalog
-            if request.expected_sequence is not None and request.expected_sequence != catalog.sequence:
+        header, values = read_apply(value)
+        steps, found = await self.check_all(values, "/steps/{}")
+        if any(f.rejects for f in found):
+            raise InvalidCatalog(found)
+
+        def decide(catalog: Catalog) -> tuple[Sequence[Payload], tuple[Difference, bool, list[Diagnostic]]]:
+            expected = header.expected_sequence
+            if expected is not None and expected != catalog.sequence:
                 raise SequenceConflict(
-                    f"the catalog is at sequence {catalog.sequence}, expected {request.expected_sequence}; "
-                    "read it again and retry"
+                    f"the catalog is at sequence {catalog.sequence}, expected {expected}; read it again and retry"
                 )
-            difference = self._difference(request)
-            changed = [request.steps[step_id] for step_id in difference.created + difference.updated]
-            found = check_against(catalog, changed, difference.deleted)
-            if any(f.rejects for f in found):
-                raise InvalidCatalog(found)
-            applied = not request.dry_run and not difference.is_empty
-            if applied:
-                await self._append(self._apply_events(request, difference))
-        warnings = [
-            {"step_id": f.step_id, "path": f.json_pointer, "code": f.code, "severity": f.severity, "message": f.text}
-            for f in (*request.warnings, *found)
-            if f.severity in ("error", "warning")
-        ]
+            difference = difference_of(catalog, header.owner, steps)
+            changed = [steps[step_id] for step_id in difference.created + difference.updated]
+            wiring = check_against(catalog, changed, difference.deleted)
+            if any(f.rejects for f in wiring):
+                raise InvalidCatalog(wiring)
+            events = [] if header.dry_run else events_of(catalog, header, steps, difference)
+            return events, (difference, bool(events), wiring)
+
+        difference, applied, wiring = await self.commit(decide)
         return {
             "applied": applied,
             "sequence": self.catalog.sequence,
             "created": difference.created,
             "updated": difference.updated,
             "deleted": difference.deleted,
+            "adopted": difference.adopted,
             "unchanged": difference.unchanged,
-            "warnings": warnings,
+            "warnings": warnings_of(found, wiring),
         }
+
+    async def commit(self, decide: Decision[Decided]) -> Decided:
+        """Append what is decided on the committed catalog; decided again when another append came first.
+
+        Raises what `decide` raises, `Overloaded`, `TooLarge`, `Unavailable`.
+        """
+        async with self._lock:
+            for _ in range(MAX_COMMAND_TRIES):
+                events, decided = decide(self.catalog)
+                if not events or await self._appended(events):
+                    return decided
+        raise Unavailable(f"the command on the catalog lost {MAX_COMMAND_TRIES} races", retry_after_s=1)
+
+    async def check_all(self, values: Sequence[JSON], place: str) -> tuple[dict[str, Step], list[Diagnostic]]:
+        """Every step of a set that can be read, with work defaults, and all findings. `place` makes a position a path.
+
+        The loop turns in between. Raises `InvalidRequest` for a step that is in the set twice.
+        """
+        checked: dict[str, Step] = {}
+        found: list[Diagnostic] = []
+        for position, value in enumerate(values):
+            if position % CHECKED_AT_ONCE == CHECKED_AT_ONCE - 1:
+                await asyncio.sleep(0)
+            step, diagnostics = check_step(value, native=False, scripts=self._scripts)
+            found += diagnostics
+            if step is None:
+                continue
+            if step.id in checked:
+                raise InvalidRequest(
+                    f"step {step.id!r} is in the set twice", path=place.format(position), code="ARG600"
+                )
+            checked[step.id] = step.with_work_defaults(self._work_defaults)
+        return checked, found
 
     def on_committed(self, committed: Committed) -> None:
         """Follow the log."""
@@ -172,74 +209,20 @@ class CatalogCommands:
             raise InvalidStep(found)
         return step, step.with_work_defaults(self._work_defaults)
 
-    async def _change(self, step: Step, event: Payload) -> None:
+    def _check_wiring(self, step: Step) -> None:
         found = check_against(self.catalog, [step], ())
         if any(f.rejects for f in found):
             raise InvalidStep(found)
-        await self._append([event])
 
-    async def _append(self, events: Sequence[Payload]) -> None:
+    async def _appended(self, events: Sequence[Payload]) -> bool:
+        """Append on top of the committed catalog. False when that lost against another append."""
         encoded = [NewEvent(event.event_type, encode(event)) for event in events]
-        await self._store.append(Append(CATALOG, self.catalog.sequence, self._now_us(), encoded))
-
-    def _read_apply(self, value: JSON) -> ApplyRequest:
-        if not isinstance(value, dict):
-            raise InvalidRequest("a catalog apply is an object with owner and steps")
-        body = cast(dict[str, JSON], value)
-        unknown = sorted(set(body) - _APPLY_KEYS)
-        if unknown:
-            raise InvalidRequest(f"unknown field {unknown[0]!r}; known are {', '.join(sorted(_APPLY_KEYS))}")
-        owner, steps = body.get("owner"), body.get("steps")
-        if not isinstance(owner, str) or not owner:
-            raise InvalidRequest("owner must be a non-empty text", path="/owner")
-        if not isinstance(steps, list):
-            raise InvalidRequest("steps must be a list", path="/steps")
-        if len(cast(list[JSON], steps)) > MAX_APPLY_STEPS:
-            raise InvalidRequest(f"more than {MAX_APPLY_STEPS} steps in one apply", path="/steps")
-        revision, sequence, dry_run = body.get("revision"), body.get("expected_sequence"), body.get("dry_run", False)
-        if revision is not None and not isinstance(revision, str):
-            raise InvalidRequest("revision must be a text", path="/revision")
-        if sequence is not None and (not isinstance(sequence, int) or isinstance(sequence, bool)):
-            raise InvalidRequest("expected_sequence must be a whole number", path="/expected_sequence")
-        if not isinstance(dry_run, bool):
-            raise InvalidRequest("dry_run must be true or false", path="/dry_run")
-        checked, warnings = self._check_all(cast(list[JSON], steps))
-        return ApplyRequest(owner, checked, warnings, revision or "", sequence, dry_run)
-
-    def _check_all(self, steps: list[JSON]) -> tuple[dict[str, Step], list[Diagnostic]]:
-        """Every step of a set with work defaults, and the findings. Raises `InvalidCatalog`."""
-        checked: dict[str, Step] = {}
-        found: list[Diagnostic] = []
-        for position, value in enumerate(steps):
-            step, diagnostics = check_step(value, native=False, scripts=self._scripts)
-            found += diagnostics
-            if step is None:
-                continue
-            if step.id in checked:
-                raise InvalidRequest(f"step {step.id!r} is in the set twice", path=f"/steps/{position}", code="ARG600")
-            checked[step.id] = step.with_work_defaults(self._work_defaults)
-        if any(f.rejects for f in found):
-            raise InvalidCatalog(found)
-        return checked, found
-
-    def _difference(self, request: ApplyRequest) -> Difference:
-        catalog = self.catalog
-        created = [step_id for step_id in request.steps if step_id not in catalog.steps]
-        updated = [
-            step_id
-            for step_id, step in request.steps.items()
-            if step_id in catalog.steps and canonical_step(catalog.steps[step_id]) != canonical_step(step)
-        ]
-        owned = {step_id for step_id, owner in catalog.owners.items() if owner == request.owner}
-        deleted = sorted(owned - set(request.steps))
-        unchanged = len(request.steps) - len(created) - len(updated)
-        return Difference(sorted(created), sorted(updated), deleted, unchanged)
-
-    def _apply_events(self, request: ApplyRequest, difference: Difference) -> list[Payload]:
-        events: list[Payload] = [StepRegistered(step_to_json(request.steps[step_id])) for step_id in difference.created]
-        events += [StepUpdated(step_to_json(request.steps[step_id])) for step_id in difference.updated]
-        events += [StepUnregistered(step_id) for step_id in difference.deleted]
-        events.append(
-            CatalogApplied(request.owner, difference.created, difference.updated, difference.deleted, request.revision)
-        )
-        return events
+        try:
+            await self._store.append(Append(CATALOG, self.catalog.sequence, self._now_us(), encoded))
+        except (Conflict, OutcomeUnknown):
+            return False
+        except StoreOverloaded as error:
+            raise Overloaded(str(error), retry_after_s=1) from error
+        except EntryTooLarge as error:
+            raise TooLarge(str(error)) from error
+        return True

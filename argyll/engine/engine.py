@@ -16,6 +16,7 @@ from typing import Any, cast
 from argyll.engine import invocation
 from argyll.engine.caller import HttpCaller, StepCaller
 from argyll.engine.catalog import CatalogCommands
+from argyll.engine.catalog_ownership import NOBODY, Writer
 from argyll.engine.clock import Clock
 from argyll.engine.config import EngineConfig
 from argyll.engine.dispatch import Dispatcher, until_available
@@ -85,7 +86,9 @@ class Engine:
         self._workers = Workers(config.script_workers, config.script_limits)
         self._memo = Memo(config.memo_cache_entries)
         self._timers = Timers(now_us, self._wake)
-        self._catalog = CatalogCommands(store, self.scripts, config.work, now_us, self._catalog_changed)
+        self._catalog = CatalogCommands(
+            store, self.scripts, config.work, now_us, self._catalog_changed, lambda owner: "reject"
+        )
         self._planner = Planner(self._catalog.catalog, self._evaluator.matches)
         self._health = HealthMonitor(
             store, config.node_id, self.scripts, self._planner, now_us, config.unhealthy_wait_s
@@ -152,24 +155,24 @@ class Engine:
         """The committed view of step health by node; read only."""
         return self._health.cluster
 
-    async def register_step(self, value: JSON) -> Step:
-        """Register a step. Raises `InvalidStep`, `StepConflict`."""
-        step = await self._catalog.register(value)
+    async def register_step(self, value: JSON, by: Writer = NOBODY) -> Step:
+        """Register a step. Raises `InvalidStep`, `StepConflict`, `StepOwned`, `WriteIgnored`."""
+        step = await self._catalog.register(value, by)
         await self._health.registered([step])
         return step
 
-    async def update_step(self, step_id: str, value: JSON) -> Step:
-        """Replace a step. Raises `IdMismatch`, `InvalidStep`, `StepNotFound`."""
-        step = await self._catalog.update(step_id, value)
+    async def update_step(self, step_id: str, value: JSON, by: Writer = NOBODY) -> Step:
+        """Replace a step. Raises `IdMismatch`, `InvalidStep`, `StepNotFound`, `StepOwned`, `WriteIgnored`."""
+        step = await self._catalog.update(step_id, value, by)
         await self._health.registered([step])
         return step
 
-    async def unregister_step(self, step_id: str) -> None:
-        """Remove a step. Raises `StepNotFound`."""
-        await self._catalog.unregister(step_id)
+    async def unregister_step(self, step_id: str, by: Writer = NOBODY) -> None:
+        """Remove a step. Raises `StepNotFound`, `StepOwned`, `WriteIgnored`."""
+        await self._catalog.unregister(step_id, by)
 
     async def apply_catalog(self, value: JSON) -> JSON:
-        """Apply a whole desired set. Raises `InvalidRequest`, `InvalidCatalog`, `SequenceConflict`."""
+        """Apply a whole desired set. Raises `InvalidRequest`, `InvalidCatalog`, `SequenceConflict`, `StepOwned`."""
         answer = await self._catalog.apply(value)
         if answer["applied"]:
             changed = [self.catalog.steps[i] for i in answer["created"] + answer["updated"] if i in self.catalog.steps]

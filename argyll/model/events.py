@@ -20,19 +20,29 @@ class Payload(Struct, omit_defaults=True):
     event_type: ClassVar[str] = ""
 
 
+class Cause(Struct, omit_defaults=True):
+    """Which revision of which source changed a step (ours)."""
+
+    source: str
+    revision: str
+
+
 class StepRegistered(Payload):
     event_type = "step_registered"
     step: Values
+    cause: Cause | None = None
 
 
 class StepUpdated(Payload):
     event_type = "step_updated"
     step: Values
+    cause: Cause | None = None
 
 
 class StepUnregistered(Payload):
     event_type = "step_unregistered"
     step_id: str
+    cause: Cause | None = None
 
 
 class CatalogApplied(Payload):
@@ -44,6 +54,84 @@ class CatalogApplied(Payload):
     updated: list[str]
     deleted: list[str]
     revision: str = ""
+    adopted: list[str] = []
+
+
+class Origin(Struct, omit_defaults=True):
+    """Where a step's owner defines it, and what it was when the owner wrote it last.
+
+    `spec_hash` is of the authored form, by the owner's own rules; `live_hash` of what the catalog kept.
+    """
+
+    path: str = ""
+    doc: int = 0
+    line: int = 0
+    spec_hash: str = ""
+    live_hash: str = ""
+
+
+class SourceSynced(Payload):
+    """Closes the events of one applied revision (ours): everything since was one commit.
+
+    `origins` holds each step that the revision touched and that is now the source's.
+    """
+
+    event_type = "source_synced"
+    source: str
+    revision: str
+    apply_id: str
+    previous: str = ""
+    lineage: str = ""
+    plan_digest: str = ""
+    created: list[str] = []
+    updated: list[str] = []
+    deleted: list[str] = []
+    adopted: list[str] = []
+    transferred: list[str] = []
+    orphaned: list[str] = []
+    origins: dict[str, Origin] = {}
+    actor: str = ""
+
+
+class StepsAdopted(Payload):
+    """Steps that nobody owned now have an owner, unchanged (ours)."""
+
+    event_type = "steps_adopted"
+    owner: str
+    step_ids: list[str]
+
+
+class StepsOrphaned(Payload):
+    """Steps stay in the catalog without their owner (ours)."""
+
+    event_type = "steps_orphaned"
+    owner: str
+    step_ids: list[str]
+
+
+class StepOverride(Payload):
+    """Somebody else is about to change an owned step (ours). `action` is registered, updated or unregistered."""
+
+    event_type = "step_override"
+    step_id: str
+    owner: str
+    action: str
+    actor: str = ""
+    reason: str = ""
+
+
+class SourceAdded(Payload):
+    """The catalog knows a source from here on (ours); what is configured is in the source's own history."""
+
+    event_type = "source_added"
+    source: str
+
+
+class SourceRemoved(Payload):
+    """The catalog knows a source no more (ours)."""
+
+    event_type = "source_removed"
+    source: str
 
 
 class StepHealthChanged(Payload):
@@ -52,6 +140,115 @@ class StepHealthChanged(Payload):
     step_id: str
     status: str
     error: str = ""
+
+
+class SourcePayload(Payload):
+    """Of a source's own history (ours). `actor` says who did it, where a person or an agent did."""
+
+    source: str
+
+
+class SourceConfigured(SourcePayload):
+    event_type = "source_configured"
+    config: Values
+    actor: str = ""
+
+
+class SourceDeleted(SourcePayload):
+    event_type = "source_deleted"
+    actor: str = ""
+
+
+class SourceObserved(SourcePayload):
+    event_type = "source_observed"
+    revision: str
+    description: str = ""
+
+
+class SourceVerifyFailed(SourcePayload):
+    event_type = "source_verify_failed"
+    revision: str
+    message: str
+
+
+class SourceInvalid(SourcePayload):
+    """`diagnostics` holds the first of `count`."""
+
+    event_type = "source_invalid"
+    revision: str
+    count: int
+    diagnostics: list[Values] = []
+
+
+class SourceBlocked(SourcePayload):
+    event_type = "source_blocked"
+    revision: str
+    code: str
+    message: str
+    plan_digest: str = ""
+    step_ids: list[str] = []
+
+
+class SourceDegraded(SourcePayload):
+    event_type = "source_degraded"
+    code: str
+    message: str
+
+
+class SourceRecovered(SourcePayload):
+    event_type = "source_recovered"
+
+
+class SourceDrifted(SourcePayload):
+    event_type = "source_drifted"
+    step_ids: list[str]
+    fighting: list[str] = []
+
+
+class SourceDriftCleared(SourcePayload):
+    event_type = "source_drift_cleared"
+
+
+class SourceSuperseded(SourcePayload):
+    event_type = "source_superseded"
+    revision: str
+    by: str
+
+
+class SourceRefreshRequested(SourcePayload):
+    event_type = "source_refresh_requested"
+    actor: str = ""
+
+
+class SourceSuspended(SourcePayload):
+    event_type = "source_suspended"
+    reason: str = ""
+    actor: str = ""
+    until: str = ""
+
+
+class SourceHeld(SourcePayload):
+    """The catalog stays at revision `at`; `until` is next-commit (one that is not in `skip`) or resume."""
+
+    event_type = "source_held"
+    at: str
+    skip: list[str] = []
+    until: str = "next-commit"
+    reason: str = ""
+    actor: str = ""
+
+
+class SourceResumed(SourcePayload):
+    event_type = "source_resumed"
+    reason: str = ""
+    actor: str = ""
+
+
+class SourceApproved(SourcePayload):
+    event_type = "source_approved"
+    plan_digest: str
+    reason: str = ""
+    actor: str = ""
 
 
 class FlowPayload(Payload):
@@ -194,7 +391,29 @@ _ALL: tuple[type[Payload], ...] = (
     StepUpdated,
     StepUnregistered,
     CatalogApplied,
+    SourceSynced,
+    StepsAdopted,
+    StepsOrphaned,
+    StepOverride,
+    SourceAdded,
+    SourceRemoved,
     StepHealthChanged,
+    SourceConfigured,
+    SourceDeleted,
+    SourceObserved,
+    SourceVerifyFailed,
+    SourceInvalid,
+    SourceBlocked,
+    SourceDegraded,
+    SourceRecovered,
+    SourceDrifted,
+    SourceDriftCleared,
+    SourceSuperseded,
+    SourceRefreshRequested,
+    SourceSuspended,
+    SourceHeld,
+    SourceResumed,
+    SourceApproved,
     FlowStarted,
     FlowCompleted,
     FlowFailed,

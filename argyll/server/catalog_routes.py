@@ -6,9 +6,12 @@ Whether a definition makes sense is said by the engine, with the codes of the ed
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, cast
+from urllib.parse import quote
 
 from msgspec.structs import replace
 
+from argyll.engine.catalog_errors import WriteIgnored
+from argyll.engine.catalog_ownership import Writer
 from argyll.model import json
 from argyll.model.wire import step_from_json, step_to_json
 from argyll.server.answers import Answer, json_answer
@@ -22,6 +25,12 @@ if TYPE_CHECKING:
     from argyll.model.json import JSON
     from argyll.model.step import Step
     from argyll.server.config import ServerConfig
+
+
+OVERRIDE = "Argyll-Override"
+"""Header with the reason why a write goes to a step that another owner keeps."""
+IGNORED = "Argyll-Ignored"
+"""Header of an answer to a write that was left out."""
 
 
 class CatalogRoutes:
@@ -56,18 +65,27 @@ class CatalogRoutes:
     async def register(self, request: BaseRequest, parameters: tuple[str, ...]) -> Answer:
         """`POST /engine/step`."""
         definition = await self._definition(request)
-        step = await self._engine.register_step(definition)
+        try:
+            step = await self._engine.register_step(definition, _writer(request))
+        except WriteIgnored as ignored:
+            return _left_alone(ignored)
         return json_answer({"step": _echo(definition, step), "message": "Step registered"}, 201)
 
     async def update(self, request: BaseRequest, parameters: tuple[str, ...]) -> Answer:
         """`PUT /engine/step/{step}`."""
         definition = await self._definition(request)
-        step = await self._engine.update_step(parameters[0], definition)
+        try:
+            step = await self._engine.update_step(parameters[0], definition, _writer(request))
+        except WriteIgnored as ignored:
+            return _left_alone(ignored)
         return json_answer({"step": _echo(definition, step), "message": "Step updated"})
 
     async def unregister(self, request: BaseRequest, parameters: tuple[str, ...]) -> Answer:
         """`DELETE /engine/step/{step}`."""
-        await self._engine.unregister_step(parameters[0])
+        try:
+            await self._engine.unregister_step(parameters[0], _writer(request))
+        except WriteIgnored as ignored:
+            return _left_alone(ignored)
         return json_answer({"message": "Step unregistered"})
 
     async def apply(self, request: BaseRequest, parameters: tuple[str, ...]) -> Answer:
@@ -91,3 +109,20 @@ def _object(value: JSON) -> dict[str, JSON]:
 def _echo(definition: dict[str, JSON], step: Step) -> JSON:
     """What was sent in the nested spelling and with the normal id, without the defaults that the catalog fills in."""
     return step_to_json(replace(step_from_json(definition), id=step.id))
+
+
+def _writer(request: BaseRequest) -> Writer:
+    """Who writes: the caller's program, and its reason to override an owner. Raises `BadRequest` for an empty one."""
+    override = request.headers.get(OVERRIDE)
+    if override is not None and not override.strip():
+        raise BadRequest(f"{OVERRIDE} is empty; say why the owner's will does not count")
+    return Writer(request.headers.get("User-Agent", ""), (override or "").strip())
+
+
+def _left_alone(ignored: WriteIgnored) -> Answer:
+    """A write that the step's owner has ignored is no failure: services that register themselves go on."""
+    answer: dict[str, JSON] = {"message": f"Step is owned by {ignored.owner}; left as it is", "owned_by": ignored.owner}
+    if ignored.step is not None:
+        answer["step"] = step_to_json(ignored.step)
+    # Owners' names are free text, header values are not.
+    return json_answer(answer, headers=[(IGNORED, f"owned-by={quote(ignored.owner)}")])

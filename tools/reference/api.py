@@ -19,7 +19,8 @@ _WORDS = {
     "GET /engine/catalog/events": "History of the catalog, in pages.",
     "POST /engine/catalog/apply": "Make an owner's steps exactly the given set, in one commit or not at all.",
     "GET /engine/step": "Every step, by id.",
-    "POST /engine/step": "Register a step. 201; 409 when the id is taken by another definition.",
+    "POST /engine/step": "Register a step. 201; 409 when the id is taken by another definition. A step that has an owner: "
+    "[below](#steps-that-have-an-owner).",
     "GET /engine/step/{step}": "One step.",
     "PUT /engine/step/{step}": "Replace a step.",
     "DELETE /engine/step/{step}": "Remove a step. Flows that run keep it.",
@@ -65,8 +66,16 @@ _APPLY = """## Applying a catalog
 
 `{"owner": "shop", "steps": [...], "revision": "1f2e...", "expected_sequence": 12, "dry_run": false}`; the last three may be left
 out. Steps of this owner that are not in the set are removed, steps of other owners are not touched. The answer has `applied`,
-`sequence`, the ids `created`, `updated` and `deleted`, the number `unchanged`, and `warnings`. With `dry_run` nothing is
+`sequence`, the ids `created`, `updated`, `deleted` and `adopted`, the number `unchanged`, and `warnings`. With `dry_run` nothing is
 changed and the answer says what would be. A stale `expected_sequence` is 409."""
+
+_OWNED = """## Steps that have an owner
+
+What a catalog apply writes belongs to its owner. A POST, PUT or DELETE of such a step by anybody else is a 409 that names the owner
+(`step_owned`), unless it changes nothing. The owner's [source](../gitops.md#the-engines-side) may say otherwise: with `foreign_writes:
+ignore` the write is left out and answered 200 with the kept step, `owned_by` and the header `Argyll-Ignored`; with `allow` it is made
+and recorded as `step_override`. The header `Argyll-Override` with a reason always writes, and always records. Another owner's apply that
+holds such a step is 409. Steps of nobody that equal what an owner applies become the owner's (`adopted`)."""
 
 _PAGES = """## Pages
 
@@ -123,6 +132,7 @@ def page() -> str:
         _RULES,
         _FLOW,
         _APPLY,
+        _OWNED,
         _PAGES,
         _SOCKET,
         _SERVICES,

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from msgspec import structs
 
-from argyll.engine import caller, catalog, config
+from argyll.engine import caller, catalog_sets, config
 from argyll.engine.config import SETTINGS, EngineConfig
 from argyll.model import limits
 from argyll.model.step import DEFAULT_WORK
@@ -168,7 +168,7 @@ def _default(field: str, *, of_work: bool) -> str:
 
 
 def _engine_limit(name: str) -> object:
-    homes: Iterable[object] = (catalog, caller, config)
+    homes: Iterable[object] = (catalog_sets, caller, config)
     return next(getattr(home, name) for home in homes if hasattr(home, name))
 
 

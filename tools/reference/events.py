@@ -6,7 +6,7 @@ import msgspec
 from msgspec import NODEFAULT, Raw
 from msgspec.structs import FieldInfo
 
-from argyll.model.events import PAYLOADS, FlowPayload
+from argyll.model.events import PAYLOADS, FlowPayload, SourcePayload
 from tools.reference.markdown import HEAD, code, cover, paragraphs, table
 
 _WORDS = {
@@ -14,6 +14,30 @@ _WORDS = {
     "step_updated": "A step was replaced. Flows that run keep the definition they were planned with.",
     "step_unregistered": "A step was removed from the catalog.",
     "catalog_applied": "Closes the events of one catalog apply: everything since was one commit of one owner.",
+    "source_synced": "Closes the events of one applied revision: everything since was one commit. `origins` says where its "
+    "steps are defined.",
+    "steps_adopted": "Steps that nobody owned have an owner now, unchanged.",
+    "steps_orphaned": "Steps stay without their owner.",
+    "step_override": "Somebody other than its owner changes a step; the change follows. `action` is registered, updated or "
+    "unregistered.",
+    "source_added": "The catalog knows a source from here on.",
+    "source_removed": "The catalog knows a source no more.",
+    "source_configured": "An admin configured the source; `config` is the whole configuration.",
+    "source_deleted": "The source's configuration is gone, and with it what was known and decided.",
+    "source_observed": "The source is at another revision than before.",
+    "source_verify_failed": "The revision's signatures do not allow it.",
+    "source_invalid": "The revision has errors and is not applied; `diagnostics` holds the first of `count`.",
+    "source_blocked": "The revision waits for a person; `plan_digest` is what there is to approve.",
+    "source_degraded": "The source cannot be read, for longer than a passing fault.",
+    "source_recovered": "The source can be read again.",
+    "source_drifted": "Steps are not as the source has them; those in `fighting` are changed again each time they are healed.",
+    "source_drift_cleared": "The agent sees all steps as the source has them.",
+    "source_superseded": "The revision was never applied: a newer one came first.",
+    "source_refresh_requested": "Somebody wants the agent to look at the source now.",
+    "source_suspended": "Nothing of the source is applied until it is resumed, or until `until`.",
+    "source_held": "The catalog stays at revision `at` until a commit that is not in `skip` (next-commit), or until resume.",
+    "source_resumed": "The hold or the suspension is over.",
+    "source_approved": "A person agreed to the plan with this digest.",
     "step_health_changed": "A node found a step's health to be other than before.",
     "flow_started": "A flow begins. The plan is in it, whole, and never changes; later events refer to it.",
     "flow_completed": "Every goal is completed or skipped; `result` holds the goals' outputs.",
@@ -44,12 +68,13 @@ def page() -> str:
     """The whole page as Markdown."""
     cover("tools/reference/events.py", PAYLOADS, _WORDS)
     flows = [name for name, payload in PAYLOADS.items() if issubclass(payload, FlowPayload)]
-    others = [name for name in PAYLOADS if name not in flows]
+    sources = [name for name, payload in PAYLOADS.items() if issubclass(payload, SourcePayload)]
+    others = [name for name in PAYLOADS if name not in flows and name not in sources]
     return paragraphs(
         "# Events",
         HEAD,
         "Everything that happened is an event, and state is nothing but the events applied one after another. Each "
-        "aggregate (the catalog, the cluster, each flow) has its own sequence, from 0 without gaps.",
+        "aggregate (the catalog, the cluster, each flow, each source) has its own sequence, from 0 without gaps.",
         "The history routes show an event as `{sequence, timestamp, type, aggregate_id, data}`, the "
         "[WebSocket](api.md#websocket) as `{type, sub_id, id, data, timestamp, sequence}`. `data` has the fields below. "
         "Fields marked `?` are left out when they have nothing to say. Readers ignore fields and types they do not know.",
@@ -57,6 +82,9 @@ def page() -> str:
         _types(flows),
         "## Catalog and cluster",
         _types(others),
+        "## Sources",
+        "What agents report and people decide about a [source](../gitops.md). What was applied is in the catalog's history.",
+        _types(sources),
     )
 
 

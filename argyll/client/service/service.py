@@ -25,6 +25,7 @@ from argyll.model.wire import step_from_json, step_to_json
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Mapping, Sequence
 
+    from argyll.client.api import AsyncClient
     from argyll.client.retry import RetryPolicy
     from argyll.client.service.definition import Handler, Outputs
     from argyll.client.service.serving import Server
@@ -164,6 +165,21 @@ class StepService:
     def api_definitions(self, base_url: str) -> list[dict[str, JSON]]:
         """The same in the API's spelling, for `AsyncClient.register` and `apply_catalog`: there, defaults are JSON text."""
         return [step_to_json(step_from_json(step, native=True)) for step in self.definitions(base_url)]
+
+    async def register(self, client: AsyncClient) -> dict[str, str]:
+        """Tells an engine of every step as it is served now. Call it after `start`.
+
+        Returns what a source of the engine owns, by step id with the owner's name: those stay as the source has them,
+        and the service serves on. Raises what `AsyncClient.ensure` does.
+        """
+        if not self._base_url:
+            raise RuntimeError(f"service {self.name} is not served yet: start it first")
+        owned: dict[str, str] = {}
+        for definition in self.api_definitions(self._base_url):
+            answer = await client.ensure(definition)
+            if "owned_by" in answer:
+                owned[definition["id"]] = answer["owned_by"]
+        return owned
 
     async def start(self, host: str = "127.0.0.1", port: int = DEFAULT_PORT) -> str:
         """Serves in the running loop and returns the base URL. Port 0 takes a free one. Raises OSError if taken."""

@@ -19,6 +19,7 @@ from argyll.client import (
     FlowTimeout,
     NotFound,
     RetryPolicy,
+    StepOwned,
     Unavailable,
     Unreachable,
     WatchEvent,
@@ -129,6 +130,42 @@ async def test_a_refusal_is_the_exception_of_its_kind_and_not_retried(serve, cli
     with pytest.raises(Conflict, match="other content"):
         await client.register({"id": "a"})
     assert len(engine.asked) == 1
+
+
+OWNED = {"detail": "step 'a' is owned by 'git'", "errors": [{"code": "step_owned", "owner": "git"}]}
+
+
+async def test_an_owned_step_is_an_exception_of_its_own_with_the_owner(serve, client_of):
+    client = client_of(await serve(Engine((409, OWNED)).app()))
+    with pytest.raises(StepOwned) as raised:
+        await client.register({"id": "a"})
+    assert raised.value.owner == "git"
+
+
+async def test_the_reason_to_override_goes_along_as_a_header(serve, client_of):
+    engine = Engine((200, {}))
+    client = client_of(await serve(engine.app()))
+    await client.register({"id": "a"}, override="fire")
+    await client.update({"id": "a"}, override="fire")
+    await client.unregister("a", override="fire")
+    assert [headers["Argyll-Override"] for *_, headers in engine.asked] == ["fire"] * 3
+    with pytest.raises(ValueError, match="one line"):
+        await client.unregister("a", override="two\nlines")
+
+
+@pytest.mark.parametrize(
+    ("answers", "outcome"),
+    [
+        ([(201, {"message": "Step registered"})], {"message": "Step registered"}),
+        ([(409, {"detail": "exists"}), (200, {"message": "Step updated"})], {"message": "Step updated"}),
+        ([(409, OWNED)], {"message": OWNED["detail"], "owned_by": "git"}),
+        ([(409, {"detail": "exists"}), (409, OWNED)], {"message": OWNED["detail"], "owned_by": "git"}),
+        ([(200, {"message": "left", "owned_by": "git"})], {"message": "left", "owned_by": "git"}),
+    ],
+)
+async def test_a_service_may_ensure_its_step_whoever_owns_it(serve, client_of, answers, outcome):
+    client = client_of(await serve(Engine(*answers).app()))
+    assert await client.ensure({"id": "a"}) == outcome
 
 
 async def test_a_busy_engine_is_asked_again_after_the_time_it_named(serve, client_of, no_sleep):

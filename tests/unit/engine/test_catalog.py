@@ -6,8 +6,7 @@ from typing import Any
 
 import pytest
 
-from argyll.engine import Engine, EngineConfig
-from argyll.engine import catalog as catalog_module
+from argyll.engine import Engine, EngineConfig, catalog_sets
 from argyll.engine.errors import (
     IdMismatch,
     InvalidCatalog,
@@ -117,7 +116,8 @@ async def test_a_set_is_applied_in_one_append_and_again_without_any(node: Node):
     """execution.md 13.10/109"""
     answer = await node.engine.apply_catalog(apply(B, A, revision="abc"))
     assert answer == {
-        "applied": True, "sequence": 3, "created": ["a", "b"], "updated": [], "deleted": [], "unchanged": 0, "warnings": [],
+        "applied": True, "sequence": 3, "created": ["a", "b"], "updated": [], "deleted": [], "adopted": [], "unchanged": 0,
+        "warnings": [],
     }  # fmt: skip
     commits = [c for c in node.commits if c.aggregate == ("catalog",)]
     assert [[event.type for event in c.events] for c in commits] == [
@@ -207,7 +207,7 @@ async def test_a_request_that_makes_no_sense_names_the_place(node: Node, body: A
 
 
 async def test_a_set_has_a_limit(node: Node, monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setattr(catalog_module, "MAX_APPLY_STEPS", 1)
+    monkeypatch.setattr(catalog_sets, "MAX_APPLY_STEPS", 1)
     with pytest.raises(InvalidRequest, match="more than 1 steps"):
         await node.engine.apply_catalog(apply(A, B))
 

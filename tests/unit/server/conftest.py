@@ -30,6 +30,7 @@ class MemoryEngine:
         self.cluster = Cluster()
         self.histories: dict[tuple[str, ...], list[Record]] = {}
         self.calls: list[tuple[Any, ...]] = []
+        self.writers: list[Any] = []
         self.rows: list[FlowRow] = []
         self.fail_with: Exception | None = None
         self.before_read: Callable[[], Awaitable[None]] | None = None
@@ -52,18 +53,21 @@ class MemoryEngine:
         if self.fail_with is not None:
             raise self.fail_with
 
-    async def register_step(self, value: Any) -> Any:
+    async def register_step(self, value: Any, by: Any = None) -> Any:
+        self.writers.append(by)
         self._heard("register", value)
         step = step_from_json(value)
         self.catalog.put(step)
         self.catalog.sequence += 1
         return step
 
-    async def update_step(self, step_id: str, value: Any) -> Any:
+    async def update_step(self, step_id: str, value: Any, by: Any = None) -> Any:
+        self.writers.append(by)
         self._heard("update", step_id, value)
         return step_from_json(value)
 
-    async def unregister_step(self, step_id: str) -> None:
+    async def unregister_step(self, step_id: str, by: Any = None) -> None:
+        self.writers.append(by)
         self._heard("unregister", step_id)
         if step_id not in self.catalog.steps:
             raise StepNotFound(f"step not found: {step_id}")

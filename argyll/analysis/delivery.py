@@ -12,13 +12,11 @@ from argyll.model.wire import JSONObject
 
 KEY = "x-gitops"
 
-Prune = Literal["enabled", "disabled", "confirm"]
 Expressions = Literal["values", "scripts", "none"]
 
 DELIVERY = shape(
     KEY,
     "How the file is delivered; no part of the step.",
-    Field("prune", "text", "What happens when the step is gone from its source.", choices=("enabled", "disabled", "confirm"), default="enabled"),
     Field("moved_from", "list", "Ids that the step had before; their removal is part of a rename."),
     Field("envs", "list", "Environments that the step belongs to; absent means all."),
     Field("disabled", "boolean", "Checked like any other, but not delivered.", default=False),
@@ -31,7 +29,6 @@ _EXPRESSIONS: dict[JSON, Expressions] = {True: "values", False: "none", "scripts
 class Delivery(Struct, frozen=True):
     """The settings of one step. `envs` empty means every environment."""
 
-    prune: Prune = "enabled"
     moved_from: tuple[str, ...] = ()
     envs: tuple[str, ...] = ()
     disabled: bool = False
@@ -57,7 +54,6 @@ def read_delivery(value: JSON) -> tuple[Delivery, list[Diagnostic]]:
         findings.append(finding("ARG105", message, (KEY, "expressions"), hint="write one of the three"))
         expressions = True
     delivery = Delivery(
-        prune=sound.get("prune", "enabled"),
         moved_from=tuple(sound.get("moved_from") or ()),
         envs=tuple(sound.get("envs") or ()),
         disabled=sound.get("disabled", False),

@@ -3,8 +3,9 @@
 import asyncio
 import os
 import signal
-from collections.abc import Callable
-from contextlib import suppress
+from collections.abc import AsyncGenerator, Callable
+from contextlib import aclosing, asynccontextmanager, suppress
+from functools import partial
 from pathlib import Path
 
 import click
@@ -14,14 +15,18 @@ from argyll.cli.errors import exit_code_of
 from argyll.cli.exitcodes import ExitCode
 from argyll.cli.options import Connection, engine_options, env_option, example, finish, output_option
 from argyll.cli.output import Format, emit, json_text, say
-from argyll.client import AsyncClient
-from argyll.gitops import Agent, DirectorySource, GitSource, Pace, PruneGuard, Source, Status
+from argyll.client import AsyncClient, ClientError
+from argyll.gitops import Agent, DirectorySource, Drift, GitSource, Pace, PruneGuard, Rewrite, Source, Status
 from argyll.model.json import text
+
+WATCH_AGAIN_S = 5.0
+"""Pause before the catalog is watched again when the engine refused."""
 
 _CODES = {
     "synced": ExitCode.OK,
     "pending": ExitCode.OK,
     "invalid": ExitCode.INVALID,
+    "drifted": ExitCode.CHANGES,
     "blocked": ExitCode.BLOCKED,
     "source_error": ExitCode.ERROR,
     "unreachable": ExitCode.UNREACHABLE,
@@ -47,6 +52,10 @@ _CODES = {
               "what is saved in a directory is seen at once.")  # fmt: skip
 @click.option("--dry-run", is_flag=True, help="Say what would change; change nothing.")
 @click.option("--detailed-exitcode", is_flag=True, help="With --dry-run: exit with 2 when there are changes.")
+@click.option("--rewrite", type=click.Choice(["hold", "follow"]), default="hold", show_default=True,
+              help="With --watch: what to do when the branch no longer holds the applied commit.")  # fmt: skip
+@click.option("--drift", type=click.Choice(["heal", "report", "off"]), default="heal", show_default=True,
+              help="With --watch: what to do when somebody else changes the owner's steps.")  # fmt: skip
 @click.option("--allow-prune", is_flag=True, help="Allow the removal of a large part of the owner's steps.")
 @click.option("--allow-empty", is_flag=True, help="Allow the removal of all of the owner's steps.")
 @engine_options
@@ -65,6 +74,8 @@ def sync(
     detailed_exitcode: bool,
     allow_prune: bool,
     allow_empty: bool,
+    rewrite: Rewrite,
+    drift: Drift,
     fmt: Format,
 ) -> None:
     """Make the engine's steps those of a directory or of a git commit, in one commit or not at all.
@@ -87,6 +98,7 @@ def sync(
                 dry_run=dry_run,
                 pace=Pace(interval_s=interval_s or source.poll_s),
             )
+            agent.rewrite, agent.drift, agent.catalog_hints = rewrite, drift, partial(catalog_hints, client)
             if not watch:
                 return await agent.reconcile()
             await _until_stopped(agent, show)
@@ -181,6 +193,27 @@ def exit_code(status: Status) -> ExitCode:
     """The exit code that a status amounts to."""
     by_error = exit_code_of(status.error) if status.error is not None else None
     return by_error or _CODES[status.state]
+
+
+@asynccontextmanager
+async def catalog_hints(client: AsyncClient, changed: asyncio.Event) -> AsyncGenerator[None]:
+    """While entered, sets `changed` when the catalog changes. Hints may be lost: the agent also compares by itself."""
+
+    async def listen() -> None:
+        while True:
+            with suppress(ClientError):
+                async with aclosing(client.watch(("catalog",))) as changes:
+                    async for _ in changes:
+                        changed.set()
+            await asyncio.sleep(WATCH_AGAIN_S)
+
+    listening = asyncio.create_task(listen())
+    try:
+        yield
+    finally:
+        listening.cancel()
+        with suppress(asyncio.CancelledError):
+            await listening
 
 
 async def _until_stopped(agent: Agent, show: Callable[[Status], None]) -> None:

@@ -12,6 +12,7 @@ from pathlib import Path
 from argyll.gitops.source import (
     MAX_FILE_BYTES,
     Budget,
+    Lineage,
     Snapshot,
     SourceError,
     belongs,
@@ -61,6 +62,10 @@ class DirectorySource:
                 path = (Path(folder) / name).relative_to(self._root).as_posix()
                 if belongs(path):
                     yield path
+
+    def lineage(self, earlier: str, later: str) -> Lineage:
+        """A directory has no history: what is there now follows whatever was there."""
+        return "same" if earlier == later else "forward"
 
     @asynccontextmanager
     async def hints(self, changed: asyncio.Event) -> AsyncGenerator[None]:

@@ -7,15 +7,20 @@ import asyncio
 import hashlib
 from collections.abc import Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import PurePosixPath
-from typing import Protocol
+from typing import Literal, Protocol, TypeVar
 
 MAX_SOURCE_FILES = 50_000
 MAX_FILE_BYTES = 1024 * 1024
 """A longer file is handed on cut after one byte more, so that the check reports it with its place (ARG011)."""
 MAX_SOURCE_BYTES = 256 * 1024 * 1024
 """All files of one revision together."""
+
+Lineage = Literal["same", "forward", "rewound", "rewritten"]
+"""How a revision follows another one: a later commit, an earlier one, or one of another history."""
+
+Content = TypeVar("Content")
 
 PROJECT_FILE = "argyll.yaml"
 STEP_SUFFIXES = (".yaml", ".yml")
@@ -37,6 +42,8 @@ class Snapshot:
     files: Mapping[str, bytes]
     description: str
     """The revision for people, such as `main@9f2c1e4`."""
+    unread: Mapping[str, str] = field(default_factory=dict[str, str])
+    """Paths of step files that are there but cannot be read, and why: to pass them over would remove their steps."""
 
 
 class Source(Protocol):
@@ -56,6 +63,10 @@ class Source(Protocol):
         """The current revision. Raises `SourceError`."""
         ...
 
+    def lineage(self, earlier: str, later: str) -> Lineage:
+        """How the revision `later` follows `earlier`. Blocks like `read`. Raises `SourceError`."""
+        ...
+
     def hints(self, changed: asyncio.Event) -> AbstractAsyncContextManager[None]:
         """While entered, sets `changed` on news. Hints may be lost or wrong: a periodic read stays the truth."""
         ...
@@ -69,7 +80,7 @@ def belongs(path: str) -> bool:
     return path.endswith(STEP_SUFFIXES) and not any(part.startswith(".") for part in parts)
 
 
-def within(files: Mapping[str, bytes], directories: Sequence[str]) -> dict[str, bytes]:
+def within(files: Mapping[str, Content], directories: Sequence[str]) -> dict[str, Content]:
     """The project file and the files below the directories that it names under `paths`; all when it names none."""
     roots = [PurePosixPath(directory) for directory in directories]
     return {

@@ -152,15 +152,14 @@ def test_a_disabled_step_is_checked_and_not_delivered() -> None:
 
 
 def test_settings_of_delivery_are_read_and_checked() -> None:
-    text = STEP + "x-gitops: {prune: confirm, moved_from: [charge]}\n"
-    assert check(FILES | {"pay.yaml": text}, "prod").steps["pay"].delivery == Delivery("confirm", ("charge",))
+    text = STEP + "x-gitops: {envs: [prod], moved_from: [charge]}\n"
+    assert check(FILES | {"pay.yaml": text}, "prod").steps["pay"].delivery == Delivery(("charge",), ("prod",))
 
 
 @pytest.mark.parametrize(
     ("settings", "code"),
     [
-        ("{prun: confirm}", "ARG101"),
-        ("{prune: never}", "ARG105"),
+        ("{env: [prod]}", "ARG101"),
         ("{moved_from: charge}", "ARG103"),
         ("{expressions: maybe}", "ARG105"),
         ("3", "ARG103"),

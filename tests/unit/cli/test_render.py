@@ -21,7 +21,7 @@ name: Pay
 type: sync
 http: { endpoint: "https://${{ values.host }}/pay" }
 attributes: { receipt: { role: output } }
-x-gitops: { prune: confirm }
+x-gitops: { moved_from: [charge] }
 """
 TEST_ONLY = "id: probe\nname: Probe\ntype: sync\nhttp: {endpoint: 'http://h/'}\nx-gitops: {envs: [test]}\n"
 

@@ -8,10 +8,12 @@ from typing import Any
 import pytest
 
 from argyll.analysis.check import LocatedStep, Report
+from argyll.analysis.delivery import Delivery
 from argyll.analysis.diagnostics import Diagnostic, Span
 from argyll.client import Conflict, Invalid, Unreachable
-from argyll.gitops import Agent, Pace, PruneGuard, Snapshot, SourceError, Status
+from argyll.gitops import Agent, Lineage, Pace, PruneGuard, Snapshot, SourceError, Status
 from argyll.gitops.agent import MAX_CONFLICTS
+from argyll.gitops.drift import FIGHT_WINDOW_S, MAX_HEALS, Healing
 from argyll.model.json import JSON
 from argyll.model.step import UNSET, Attribute, Http, Step
 
@@ -28,11 +30,16 @@ class FakeSource:
         self.ids: tuple[str, ...] = ids
         self.failure: Exception | None = None
         self.changed: asyncio.Event | None = None
+        self.lineages: dict[tuple[str, str], Lineage] = {}
+        self.unread: dict[str, str] = {}
+
+    def lineage(self, earlier: str, later: str) -> Lineage:
+        return self.lineages.get((earlier, later), "same" if earlier == later else "forward")
 
     def read(self) -> Snapshot:
         if self.failure is not None:
             raise self.failure
-        return Snapshot(f"r:{','.join(self.ids)}", {f"{step}.yaml": b"" for step in self.ids}, "fake@r")
+        return Snapshot(f"r:{','.join(self.ids)}", {f"{step}.yaml": b"" for step in self.ids}, "fake@r", self.unread)
 
     @asynccontextmanager
     async def hints(self, changed: asyncio.Event) -> AsyncIterator[None]:
@@ -87,7 +94,8 @@ def check(snapshot: Snapshot) -> Report:
             report.diagnostics.append(Diagnostic("ARG101", "error", "bad", path=path))
             continue
         step = Step(step_id, step_id, "sync", {"x": Attribute("optional", default=[1])}, Http("http://localhost"))
-        report.steps[step_id] = LocatedStep(step, path, Span(0, 0, 1, 1, 1, 1))
+        delivery = Delivery(moved_from=tuple(f"{step_id}-{number}" for number in range(9)))
+        report.steps[step_id] = LocatedStep(step, path, Span(0, 0, 1, 1, 1, 1), delivery)
     return report
 
 
@@ -245,3 +253,102 @@ def test_backoff_doubles_to_its_cap_with_jitter_below():
     pace = Pace(backoff_s=1, backoff_cap_s=30)
     assert [pace.after_failures(n, lambda: 0.0) for n in (1, 2, 3, 6, 1000)] == [1, 2, 4, 30, 30]
     assert pace.after_failures(3, lambda: 1.0) == 2
+
+
+@pytest.mark.parametrize(("lineage", "words"), [("rewound", "is older than"), ("rewritten", "does not follow")])
+async def test_a_history_that_does_not_follow_waits_for_a_person(lineage: Lineage, words: str):
+    engine, source = FakeEngine(), FakeSource("a", "b")
+    agent = agent_of(source, engine)
+    await agent.reconcile()
+    source.ids = ("a",)
+    source.lineages["r:a,b", "r:a"] = lineage
+    status = await agent.reconcile()
+    assert (status.state, status.applied, sorted(engine.steps)) == ("blocked", "r:a,b", ["a", "b"])
+    assert words in status.message
+    agent.rewrite = "follow"
+    assert ((await agent.reconcile()).state, sorted(engine.steps)) == ("synced", ["a"])
+
+
+async def test_a_file_that_cannot_be_read_keeps_everything_as_it_is():
+    engine, source = FakeEngine("a", "b"), FakeSource("a")
+    source.unread = {"b.yaml": "a symbolic link; put the file itself there"}
+    status = await agent_of(source, engine).reconcile()
+    assert (status.state, engine.calls) == ("invalid", [])
+    assert status.message.startswith("b.yaml: a symbolic link; put the file itself there")
+
+
+async def test_a_renamed_step_counts_as_no_removal():
+    moved = [f"a-{number}" for number in range(9)]
+    renamed = await agent_of(FakeSource("a"), FakeEngine(*moved)).reconcile()
+    assert (renamed.state, len(renamed.difference.deleted)) == ("synced", 9)
+    others = [f"b-{number}" for number in range(9)]
+    assert (await agent_of(FakeSource("a"), FakeEngine(*others)).reconcile()).state == "blocked"
+
+
+async def test_what_others_change_is_restored():
+    engine, source = FakeEngine(), FakeSource("a")
+    agent = agent_of(source, engine)
+    await agent.reconcile()
+    engine.steps.clear()
+    status = await agent.reconcile()
+    assert (status.state, status.changed, sorted(engine.steps)) == ("synced", True, ["a"])
+
+
+@pytest.mark.parametrize(("drift", "state"), [("report", "drifted"), ("off", "synced")])
+async def test_what_others_change_can_be_left_as_it_is(drift: Any, state: str):
+    engine, source = FakeEngine(), FakeSource("a")
+    agent = agent_of(source, engine, drift=drift)
+    await agent.reconcile()
+    engine.steps.clear()
+    status = await agent.reconcile()
+    assert (status.state, status.difference.created, len(engine.writes)) == (state, ("a",), 1)
+    source.ids = ("a", "b")
+    assert ((await agent.reconcile()).state, sorted(engine.steps)) == ("synced", ["a", "b"])
+
+
+async def test_two_writers_do_not_fight_for_ever_and_a_new_revision_begins_anew():
+    engine, source = FakeEngine(), FakeSource("a")
+    agent = agent_of(source, engine, clock=lambda: 0.0)
+    await agent.reconcile()
+    for _ in range(MAX_HEALS + 3):
+        engine.steps.clear()
+        status = await agent.reconcile()
+    assert (status.state, len(engine.writes)) == ("drifted", 1 + MAX_HEALS)
+    assert "stop the other writer" in status.message
+    source.ids = ("a", "b")
+    assert ((await agent.reconcile()).state, sorted(engine.steps)) == ("synced", ["a", "b"])
+
+
+def test_a_fight_is_over_steps_restored_often_within_the_window():
+    now = [0.0]
+    healing = Healing(lambda: now[0])
+    for _ in range(MAX_HEALS):
+        healing.restored(["a"])
+        now[0] += FIGHT_WINDOW_S / MAX_HEALS
+    healing.restored(["b"])
+    assert healing.fought_over(["a", "b"]) == ["a"]
+    calm = Healing(lambda: now[0])
+    for _ in range(MAX_HEALS * 2):
+        calm.restored(["a"])
+        now[0] += FIGHT_WINDOW_S / (MAX_HEALS - 1) + 1
+    assert calm.fought_over(["a"]) == []
+
+
+async def test_a_change_of_the_catalog_is_looked_at_once_it_has_settled():
+    engine, source = FakeEngine(), FakeSource("a")
+    catalog: list[asyncio.Event] = []
+
+    @asynccontextmanager
+    async def hints(changed: asyncio.Event) -> AsyncIterator[None]:
+        catalog.append(changed)
+        yield
+
+    told: asyncio.Queue[Status] = asyncio.Queue()
+    pace = Pace(interval_s=1000, resync_s=1000, settle_s=0)
+    running = asyncio.create_task(agent_of(source, engine, catalog_hints=hints, pace=pace).run(told.put_nowait))
+    await told.get()
+    engine.steps.clear()
+    catalog[0].set()
+    healed = await asyncio.wait_for(told.get(), 30)
+    running.cancel()
+    assert (healed.state, healed.changed, sorted(engine.steps)) == ("synced", True, ["a"])

@@ -1,5 +1,6 @@
 """A git source reads the step files of one commit, whatever the work tree looks like."""
 
+import os
 from pathlib import Path
 from typing import Any
 
@@ -158,4 +159,108 @@ def test_two_branches_of_one_remote_do_not_disturb_each_other(repository: Reposi
     url = f"file://{repository.path}"
     assert GitSource(url, "stable", cache=cache).read().revision == first
     assert GitSource(url, "main", cache=cache).read().revision == second
-    assert len(list(cache.iterdir())) == 2
+    assert len(list(cache.iterdir())) == 1, "one mirror for all branches"
+
+
+@pytest.mark.parametrize("remote", [False, True])
+def test_lineage_tells_how_commits_follow_each_other(repository: Repository, cache: Path, remote: bool):
+    url = f"file://{repository.path}" if remote else str(repository.path)
+    source = GitSource(url, "main", cache=cache)
+    first = repository.commit({"a.yaml": "1"})
+    second = repository.commit({"a.yaml": "2"})
+    source.read()
+    repository.git("checkout", "--quiet", "--orphan", "other")
+    other = repository.commit({"a.yaml": "3"})
+    repository.git("branch", "--force", "main", "other")
+    source.read()
+    assert [source.lineage(first, second), source.lineage(second, first), source.lineage(first, first)] == [
+        "forward",
+        "rewound",
+        "same",
+    ]
+    assert source.lineage(second, other) == "rewritten"
+    assert source.lineage("0" * 40, other) == source.lineage("--output=x", other) == "rewritten"
+
+
+def test_an_unchanged_remote_is_not_fetched_again(repository: Repository, cache: Path, monkeypatch: pytest.MonkeyPatch):
+    repository.commit({"a.yaml": "1"})
+    source = GitSource(f"file://{repository.path}", "main", cache=cache)
+    first = source.read()
+
+    def never(*_: object, **__: object) -> str:
+        raise AssertionError("fetched")
+
+    monkeypatch.setattr(source, "_fetch", never)
+    assert source.read() is first
+
+
+def test_only_new_blobs_are_read(repository: Repository, cache: Path, monkeypatch: pytest.MonkeyPatch):
+    repository.commit({"a.yaml": "1", "b.yaml": "2"})
+    source = GitSource(str(repository.path), "main", cache=cache)
+    source.read()
+    asked: list[int] = []
+    original = source._contents
+    monkeypatch.setattr(source, "_contents", lambda where, blobs: asked.append(len(blobs)) or original(where, blobs))
+    repository.commit({"b.yaml": "3", "c.yaml": "1"})
+    assert source.read().files == {"a.yaml": b"1", "b.yaml": b"3", "c.yaml": b"1"}
+    assert asked == [1]
+
+
+def test_a_tag_is_followed_to_its_commit(repository: Repository, cache: Path):
+    commit = repository.commit({"a.yaml": "1"})
+    repository.git("tag", "-a", "v1", "-m", "v1")
+    repository.git("tag", "plain")
+    repository.commit({"a.yaml": "2"})
+    revisions = [
+        GitSource(f"file://{repository.path}", ref, cache=cache).read().revision
+        for ref in ("v1", "plain", "refs/tags/v1")
+    ]
+    assert revisions == [commit] * 3
+
+
+def test_a_deleted_branch_is_an_error_and_what_was_fetched_stays(repository: Repository, cache: Path):
+    repository.commit({"a.yaml": "1"})
+    repository.git("branch", "feature")
+    source = GitSource(f"file://{repository.path}", "feature", cache=cache)
+    source.read()
+    repository.git("branch", "-D", "feature")
+    with pytest.raises(UnknownRef, match="no branch or tag 'feature'"):
+        source.read()
+
+
+def test_a_damaged_mirror_is_made_anew(repository: Repository, cache: Path):
+    repository.commit({"a.yaml": "1"})
+    url = f"file://{repository.path}"
+    GitSource(url, "main", cache=cache).read()
+    blob = repository.git("rev-parse", "HEAD:a.yaml")
+    for thing in next(cache.iterdir()).joinpath("objects").rglob("*"):
+        if thing.is_file() and (thing.suffix in (".pack", ".idx", ".rev") or blob.startswith(thing.parent.name)):
+            thing.unlink()
+    assert GitSource(url, "main", cache=cache).read().files == {"a.yaml": b"1"}
+
+
+def test_a_lock_of_a_killed_git_does_not_stop_the_next_one(repository: Repository, cache: Path):
+    repository.commit({"a.yaml": "1"})
+    url = f"file://{repository.path}"
+    GitSource(url, "main", cache=cache).read()
+    (kept,) = next(cache.iterdir()).joinpath("refs", "argyll").iterdir()
+    lock = kept.with_name(kept.name + ".lock")
+    lock.touch()
+    os.utime(lock, (0, 0))
+    second = repository.commit({"a.yaml": "2"})
+    assert GitSource(url, "main", cache=cache).read().revision == second
+
+
+def test_step_files_that_cannot_be_read_are_told_with_the_reason(repository: Repository, cache: Path):
+    (repository.path / "link.yaml").symlink_to("/etc/hostname")
+    (repository.path / "not-yaml").symlink_to("/etc/hostname")
+    repository.commit({"lfs.yaml": "version https://git-lfs.github.com/spec/v1\noid sha256:0\n", "a.yaml": "1"})
+    unread = GitSource(str(repository.path), cache=cache).read().unread
+    assert set(unread) == {"link.yaml", "lfs.yaml"}
+    assert "put the file itself there" in unread["link.yaml"]
+
+
+@pytest.mark.parametrize("repository_", ["--upload-pack=touch x", "a\nb"])
+def test_a_repository_can_be_no_option(cache: Path, repository_: str):
+    with pytest.raises(SourceError, match="the path or the URL"):
+        GitSource(repository_, cache=cache)

@@ -5,7 +5,7 @@ from collections.abc import Callable
 import pytest
 
 from argyll.store.raft.follower import Follower
-from argyll.store.raft.frames import Answer, Append, Chunk, Received, Vote
+from argyll.store.raft.frames import Answer, Append, Chunk, Received
 from argyll.store.raft.host import Host
 from argyll.store.raft.journal import Journal
 from argyll.store.raft.leader import Leader
@@ -144,16 +144,12 @@ def takes_over_older_states(patch: Patch) -> None:
     patch.setattr(Follower, "_is_covered", lambda self, index, term: False)
 
 
-def believes_answers_of_other_terms(patch: Patch) -> None:
-    """D7: answers and votes carry no term."""
+def believes_messages_of_other_terms(patch: Patch) -> None:
+    """D7: what was said in a term that is over counts in this one."""
     handle = RaftNode._handle
 
     def believing(self: RaftNode, peer: str, received: Received) -> None:
-        if isinstance(received.message, Answer):
-            received = Received(self.host.term, received.message)
-        elif isinstance(received.message, Vote) and not received.message.probe:
-            received = Received(self.host.term, Vote(self.host.term, probe=False))
-        handle(self, peer, received)
+        handle(self, peer, Received(max(received.term, self.host.term), received.message))
 
     patch.setattr(RaftNode, "_handle", believing)
 
@@ -202,7 +198,7 @@ MUTATIONS: list[Callable[[Patch], None]] = [
     acknowledges_what_was_not_compared,
     pieces_of_a_state_commit,
     takes_over_older_states,
-    believes_answers_of_other_terms,
+    believes_messages_of_other_terms,
     votes_whatever_was_lost,
     reads_without_asking,
     sends_again_too_early,

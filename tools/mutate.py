@@ -109,9 +109,8 @@ RULES = [
         "touch-rivals",
         "A new value makes the other providers of its attribute be looked at again",
         "argyll/flow/transaction.py",
-        "        elif isinstance(payload, AttributeSet):\n"
-        "            self._touch(self.needs, self.flow.plan.neighbours[payload.step_id].rivals)\n",
-        "",
+        "            self._touch(self.needs, around.rivals)\n            return\n",
+        "            return\n",
     ),
     Rule(
         "settled-first",
@@ -145,8 +144,8 @@ RULES = [
         "children-recovered",
         "A child whose word was lost is asked again after a crash",
         "argyll/flow/effects.py",
-        "def waiting_children(flow: FlowState) -> Iterator[StartChild]:\n",
-        "def waiting_children(flow: FlowState) -> Iterator[StartChild]:\n    return\n",
+        '        if execution.active and flow.plan.steps[step_id].type == "flow":\n',
+        "        if False:\n",
     ),
 ]
 
@@ -165,6 +164,10 @@ def main(arguments: list[str]) -> int:
             else:
                 shutil.copy(source, copy / name)
         for rule in chosen:
+            if (copy / rule.path).read_text("utf-8").count(rule.text) != 1:
+                print(f"{rule.name}: {rule.path} does not hold its text exactly once; say it anew", file=sys.stderr)
+                unnoticed += 1
+                continue
             tables, campaigns = failures_when_broken(rule, copy)
             unnoticed += not tables and not campaigns
             print(f"| {rule.name} | {rule.says} | {shown(tables)} | {shown(campaigns)} |", flush=True)
@@ -172,11 +175,9 @@ def main(arguments: list[str]) -> int:
 
 
 def failures_when_broken(rule: Rule, copy: Path) -> tuple[list[str], list[str]]:
-    """Names of the tests that fail while a rule is broken. Raises ValueError when the rule is not there once."""
+    """Names of the tests that fail while a rule is broken."""
     path = copy / rule.path
     whole = path.read_text("utf-8")
-    if whole.count(rule.text) != 1:
-        raise ValueError(f"{rule.path}: the text of rule {rule.name} is there {whole.count(rule.text)} times, not once")
     path.write_text(whole.replace(rule.text, rule.broken), "utf-8")
     try:
         skipped = [f"--ignore={path}" for path in CAMPAIGN]

@@ -4,6 +4,7 @@ import ast
 
 import pytest
 
+from tests.scenarios import test_over_http
 from tools import scenarios
 from tools.scenarios import ShownBy, faults, page, read_catalogue
 
@@ -56,6 +57,11 @@ def test_the_page_names_tests_decisions_and_reasons() -> None:
     assert "| 13.1/1 | It runs | `t.py::test_t` |" in text
     assert "| 13.1/2 | It runs on three nodes (cluster: needs three) | - |" in text
     assert "| B1 | It ends (decision 19) | `t.py::test_t` |" in text
+
+
+def test_the_table_over_http_shows_what_it_says() -> None:
+    docstring = test_over_http.test_a_scenario_is_seen_from_outside.__doc__ or ""
+    assert sorted(scenarios._references(docstring)) == sorted(case.key for case in test_over_http.CASES)
 
 
 def test_references_are_read_from_docstrings_and_names() -> None:

@@ -107,10 +107,17 @@ RULES = [
     ),
     Rule(
         "touch-rivals",
-        "A new value makes the other providers of its attribute be looked at again",
+        "The end of a step makes those that give the same be looked at again",
         "argyll/flow/transaction.py",
-        "            self._touch(self.needs, around.rivals)\n            return\n",
-        "            return\n",
+        "            self._touch(self.needs, around.rivals)\n",
+        "",
+    ),
+    Rule(
+        "touch-upstream",
+        "A step that starts or ends makes those that feed it be looked at again",
+        "argyll/flow/transaction.py",
+        "        self._touch(self.needs, around.upstream)\n",
+        "",
     ),
     Rule(
         "settled-first",

@@ -37,7 +37,7 @@ class Scenario(NamedTuple):
     """Why one node cannot show the whole of it; empty where it can."""
 
 
-class Test(NamedTuple):
+class ShownBy(NamedTuple):
     """A test function and the catalogue keys that it names."""
 
     path: str
@@ -69,21 +69,21 @@ def _scenario(section: str, number: str, entry: str | dict[str, str]) -> Scenari
     return Scenario(key, fields["says"], fields.get("decision", ""), fields.get("cluster", ""))
 
 
-def read_tests(root: Path) -> list[Test]:
+def read_tests(root: Path) -> list[ShownBy]:
     """Every test function below `root`/tests, in order of path and name."""
-    found: list[Test] = []
+    found: list[ShownBy] = []
     for path in sorted(root.glob("tests/**/test_*.py")):
         found += _tests_of(path.relative_to(root).as_posix(), ast.parse(path.read_bytes()))
     return found
 
 
-def _tests_of(path: str, module: ast.Module) -> Iterator[Test]:
+def _tests_of(path: str, module: ast.Module) -> Iterator[ShownBy]:
     for node in ast.walk(module):
         if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef) and node.name.startswith("test_"):
             named = _NAMED.match(node.name)
             after = named[1].upper() if named else ""
             shows = set(_references(ast.get_docstring(node) or "")) | ({after} if after else set())
-            yield Test(path, node.name, frozenset(shows), after)
+            yield ShownBy(path, node.name, frozenset(shows), after)
 
 
 def _references(docstring: str) -> Iterator[str]:
@@ -92,7 +92,7 @@ def _references(docstring: str) -> Iterator[str]:
     yield from _NUMBERED.findall(docstring)
 
 
-def faults(catalogue: list[Section], tests: list[Test]) -> list[str]:
+def faults(catalogue: list[Section], tests: list[ShownBy]) -> list[str]:
     """What keeps the catalogue from being shown: entries without a test, tests that name no entry."""
     scenarios = {scenario.key: scenario for section in catalogue for scenario in section.scenarios}
     shown = {key for test in tests for key in test.shows}
@@ -116,9 +116,9 @@ def faults(catalogue: list[Section], tests: list[Test]) -> list[str]:
     return found
 
 
-def page(catalogue: list[Section], tests: list[Test]) -> str:
+def page(catalogue: list[Section], tests: list[ShownBy]) -> str:
     """The page that says which test shows which scenario."""
-    shown: defaultdict[str, list[Test]] = defaultdict(list)
+    shown: defaultdict[str, list[ShownBy]] = defaultdict(list)
     for test in tests:
         for key in test.shows:
             shown[key].append(test)
@@ -136,7 +136,7 @@ def page(catalogue: list[Section], tests: list[Test]) -> str:
     return "\n".join(lines) + "\n"
 
 
-def _row(section: Section, scenario: Scenario, tests: list[Test]) -> str:
+def _row(section: Section, scenario: Scenario, tests: list[ShownBy]) -> str:
     words = scenario.says
     if scenario.decision:
         words += f" (decision{'s' if ',' in scenario.decision else ''} {scenario.decision})"

@@ -54,7 +54,7 @@ _STEP_MOVES = {
 }
 _WORK_MOVES = {
     "pending": {"active", "succeeded", "failed", "cancelled"},
-    "active": {"active", "succeeded", "failed", "not_completed"},
+    "active": {"active", "succeeded", "failed", "not_completed", "cancelled"},
     "not_completed": {"pending", "failed", "cancelled"},
     "cancelled": {"succeeded", "failed"},
     "succeeded": {"compensating"},
@@ -105,6 +105,9 @@ class Books:
             assert self.flow == event.status != "active"
             open_ = [s for items in self.items.values() for s in items.values() if s in _OPEN or s == "compensating"]
             assert not open_
+            for step_id, items in self.items.items():
+                undone = self.steps[step_id] != "failed" or not self.plan.steps[step_id].compensable
+                assert undone or "succeeded" not in items.values(), f"{step_id} failed, and was not undone"
             self.deactivated = True
         elif isinstance(event, ev.AttributeSet):
             assert self.steps[event.step_id] == "active"
@@ -193,6 +196,8 @@ class Books:
             assert event.attempt == self.attempts.get(key, 0) + 1
             self.owners[key], self.attempts[key] = event.node_id, event.attempt
             assert list(items.values()).count("active") <= max(step.work.parallelism, 1)
+        elif isinstance(event, ev.WorkCancelled):
+            assert before != "active" or self.flow != "active", "work under way was given up although its flow runs"
         elif isinstance(event, ev.WorkRetryScheduled | ev.CompRetryScheduled):
             key = (event.step_id, token, type(event))
             self.retries[key] = self.retries.get(key, 0) + 1

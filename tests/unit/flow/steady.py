@@ -36,7 +36,14 @@ class SteadyWorld(World):
         """Calls made since the last crash: attempts by flow, step and token; 0 for an undoing."""
         self.told: set[str] = set()
         """Children whose word is on its way."""
-        self.committing = self.committed = self._count
+        self.ends: dict[str, dict[str, Any]] = {}
+        """How each flow stood when it ended; work that goes on after that may be given up by a crash."""
+        self.committing, self.committed = self._count, self._note
+
+    def _note(self, flow: Flow) -> None:
+        if flow.status != "active":
+            self.ends.setdefault(flow.state.id, outcome(flow))
+        self._count(flow)
 
     def _count(self, flow: Flow) -> None:
         self.moments += 1
@@ -146,9 +153,9 @@ class SteadyWorld(World):
 
 
 def outcome(flow: Flow) -> dict[str, Any]:
-    """How a flow ended, without what differs when work is done twice: tokens, attempts, owners."""
+    """How a flow stands, without what differs when work is done twice: tokens, attempts, owners."""
     return {
-        "status": (flow.status, flow.state.error, flow.ended),
+        "status": (flow.status, flow.state.error),
         "values": {name: [(v.value, v.step) for v in values] for name, values in flow.state.attributes.items()},
         "steps": {
             step_id: (

@@ -5,7 +5,6 @@ from collections.abc import Iterable
 from argyll.flow.apply import apply_to
 from argyll.flow.env import Env
 from argyll.model.events import (
-    AttributeSet,
     Payload,
     StepCompleted,
     StepFailed,
@@ -19,7 +18,8 @@ from argyll.model.step import Step
 NEVER = 1 << 62
 
 
-_STEP_MOVES = frozenset((StepStarted, StepCompleted, StepFailed, StepSkipped, AttributeSet))
+_STEP_MOVES = frozenset((StepStarted, StepCompleted, StepFailed, StepSkipped))
+"""Events after which other steps are looked at. A new value is none of them: its step ends with it."""
 
 
 class Transaction:
@@ -51,9 +51,6 @@ class Transaction:
             return
         assert isinstance(payload, StepPayload)
         around = self.flow.plan.neighbours[payload.step_id]
-        if kind is AttributeSet:
-            self._touch(self.needs, around.rivals)
-            return
         self._touch(self.needs, around.upstream)
         if kind is not StepStarted:
             self.ended = True

@@ -135,6 +135,16 @@ class OpenFailed(OpenError):
         self.cause = cause
 
 
+class ListenFailed(OpenError):
+    """The node's address cannot be listened on."""
+
+    def __init__(self, node_id: str, address: str, cause: BaseException) -> None:
+        super().__init__(
+            f"node {node_id} cannot listen on {address}: {cause}; stop what uses the port, or give an address of this machine"
+        )
+        self.cause = cause
+
+
 class DirectoryLocked(OpenError):
     """Another process has the directory open."""
 

@@ -106,6 +106,12 @@ class Leader:
         """Whether everything of older terms is decided: the leader's first own entry is committed."""
         return self._host.is_leader and self._host.commit_index >= self._opened_at
 
+    @property
+    def pinned_index(self) -> int | None:
+        """Followers that receive a state need the log from behind here on."""
+        transfers = [progress.transfer for progress in self.progress.values() if progress.transfer is not None]
+        return min((each.snapshot.index for each in transfers if each.snapshot is not None), default=None)
+
     def begin(self) -> None:
         """This node leads from now on; its opening entry is the log's last."""
         self.end()

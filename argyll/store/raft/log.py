@@ -14,6 +14,7 @@ from typing import Literal
 
 from argyll.store.applied import AppliedIndex
 from argyll.store.errors import (
+    ListenFailed,
     NoLeader,
     NoOtherNode,
     NotLeader,
@@ -70,14 +71,14 @@ class PySyncObjLog:
     ) -> "PySyncObjLog":
         """Check the log in `directory`, bring the machine up to what is known as committed, connect to the others.
 
-        Does not wait for them: `read_barrier` does. Raises `OpenError`, OSError, also when the address is taken.
+        Does not wait for them: `read_barrier` does. Raises `OpenError`, `ListenFailed` among them, and OSError.
         """
         check_release()
         directory.mkdir(exist_ok=True)
         log = cls(options, cluster, machine, directory)
         try:
             log._start(directory)
-            await log._network.start()
+            await log._listen()
         except BaseException:
             await log._network.close()
             log._release_files()
@@ -103,6 +104,14 @@ class PySyncObjLog:
         )
         self._applied.value = self._node.host.applied_index
         self._node.on_applied = self._applied.advance
+
+    async def _listen(self) -> None:
+        try:
+            await self._network.start()
+        except OSError as error:
+            cluster = self._cluster
+            address = cluster.listen or cluster.members[cluster.node_id]
+            raise ListenFailed(cluster.node_id, address, error) from error
 
     def propose(self, command: bytes, *, command_id: bytes, context: object = None) -> asyncio.Future[int]:
         """See `ReplicatedLog.propose`; on any node, and across changes of the leader.
@@ -205,7 +214,7 @@ class PySyncObjLog:
     async def close(self) -> None:
         """See `ReplicatedLog.close`. Leadership is not handed over: call `transfer_leadership` before."""
         self._closing = True
-        while self._failure is None and self._node.waiting and not self._closed:
+        while self._failure is None and self._node.unanswered and not self._closed:
             self._idle.clear()
             await self._idle.wait()
         if self._closed:
@@ -297,7 +306,7 @@ class PySyncObjLog:
         self._node.finish(batch)
         if self._node.is_dirty:
             self._kick()
-        if self._closing and not self._node.waiting:
+        if self._closing and not self._node.unanswered:
             self._idle.set()
 
     def _fail(self, error: BaseException) -> None:

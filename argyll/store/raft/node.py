@@ -43,6 +43,8 @@ from argyll.store.raft.standing import Standing
 _ENTRY = Struct("<BBHB")
 """Kind, format, group, namespace: one group and one namespace so far."""
 _ENTRY_KIND, _ENTRY_FORMAT, _GROUP, _NAMESPACE = 0x20, 1, 0, 0
+PINNED_FACTOR = 4
+"""A follower that receives a state keeps the log from being cut, up to so many times `retained_log_bytes`."""
 _STALE_ANSWERED = (Append, Beat, Chunk, VoteRequest)
 """What only a node that missed an election sends: it is told."""
 
@@ -219,7 +221,11 @@ class RaftNode:
 
     def release(self, index: int) -> None:
         """The machine keeps everything up to `index` durably."""
-        self._journal.compact(min(index, self.host.applied_index), keep_bytes=self._options.retained_log_bytes)
+        index = min(index, self.host.applied_index)
+        pinned, kept_bytes = self._leader.pinned_index, self._options.retained_log_bytes
+        if pinned is not None and self._journal.size_bytes < PINNED_FACTOR * kept_bytes:
+            index = min(index, pinned)
+        self._journal.compact(index, keep_bytes=kept_bytes)
 
     # What is told about the node.
 
@@ -233,6 +239,11 @@ class RaftNode:
     def waiting(self) -> int:
         """Commands of this node not applied yet."""
         return len(self._proposals)
+
+    @property
+    def unanswered(self) -> int:
+        """Those of them whose maker still waits."""
+        return self._proposals.unanswered
 
     @property
     def waiting_bytes(self) -> int:

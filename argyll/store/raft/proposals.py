@@ -55,6 +55,11 @@ class Proposals:
         return len(self._queue)
 
     @property
+    def unanswered(self) -> int:
+        """Commands whose maker still waits."""
+        return len(self._queue) - self._given_up
+
+    @property
     def has_unsent(self) -> bool:
         return self._sent < len(self._queue)
 

@@ -21,7 +21,7 @@ from yarl import URL
 import argyll
 from argyll.model import json
 from argyll.model.json import JSON
-from argyll.model.limits import MAX_RESPONSE_BYTES
+from argyll.model.limits import MAX_JSON_DEPTH, MAX_RESPONSE_BYTES
 
 Values = dict[str, JSON]
 
@@ -174,6 +174,8 @@ def body_outcome(body: bytes) -> Success | Retryable | Failure:
     text = body.strip()
     if not text:
         return Success({})
+    if nests_too_deep(text):
+        return Failure(f"step response is nested deeper than {MAX_JSON_DEPTH}")
     try:
         outputs = json.decode(text)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
@@ -183,6 +185,22 @@ def body_outcome(body: bytes) -> Success | Retryable | Failure:
     if not isinstance(outputs, dict):
         return Failure(f"invalid output JSON: expected an object, got {type(outputs).__name__}")
     return Success(outputs)
+
+
+def nests_too_deep(text: bytes) -> bool:
+    """Whether JSON text may nest deeper than `MAX_JSON_DEPTH`; brackets inside of strings do not count."""
+    if text.count(b"[") + text.count(b"{") <= MAX_JSON_DEPTH:
+        return False
+    depth = 0
+    for bracket in _BRACKETS.findall(_STRINGS.sub(b"", text)):
+        depth += 1 if bracket in b"[{" else -1
+        if depth > MAX_JSON_DEPTH:
+            return True
+    return False
+
+
+_STRINGS = re.compile(rb'"(?:[^"\\]|\\.)*"')
+_BRACKETS = re.compile(rb"[\[\]{}]")
 
 
 def retry_after(value: str | None, now_s: float) -> int:

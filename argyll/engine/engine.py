@@ -9,50 +9,59 @@ import logging
 import os
 import random
 import resource
-from collections.abc import Callable, Mapping, Sequence
+import time
+from collections.abc import Callable, Coroutine, Mapping, Sequence
 from contextlib import suppress
-from typing import Any, cast
+from functools import partial
+from typing import Any, TypeVar, cast
 
 from argyll.engine import invocation
 from argyll.engine.caller import HttpCaller, StepCaller
-from argyll.engine.catalog import CatalogCommands
+from argyll.engine.catalog import CATALOG, CatalogCommands
 from argyll.engine.catalog_ownership import NOBODY, Writer
+from argyll.engine.claims import Claims
 from argyll.engine.clock import Clock
+from argyll.engine.cluster import ClusterRecord
 from argyll.engine.config import EngineConfig
-from argyll.engine.dispatch import Dispatcher, until_available
+from argyll.engine.dispatch import Dispatcher
 from argyll.engine.errors import (
     FlowConflict,
     FlowEnded,
     FlowNotFound,
     InvalidRequest,
     MissingInputs,
+    OutcomeUncertain,
+    Overloaded,
     StepNotFound,
     TooLarge,
     Unavailable,
     Unplannable,
 )
 from argyll.engine.evaluator import ScriptEvaluator
-from argyll.engine.flows import Flows
+from argyll.engine.flows import MAX_COMMAND_TRIES, NO_QUORUM_RETRY_S, Flows
+from argyll.engine.folding import fold
 from argyll.engine.health import HealthMonitor
+from argyll.engine.membership import Membership
 from argyll.engine.memo import Memo
+from argyll.engine.ownership import Ownership
 from argyll.engine.plain_caller import PlainCaller
 from argyll.engine.projections import FlowProjections
+from argyll.engine.takeover import TakeOver
 from argyll.engine.timers import Timers
 from argyll.engine.workers import Workers
 from argyll.flow import (
     Advance,
     Cancel,
+    Claim,
     Effect,
     Env,
     Fail,
-    Reclaim,
     StartChild,
     Succeed,
-    waiting_children,
 )
 from argyll.flow import GoalsBlocked as FlowGoalsBlocked
 from argyll.flow import MissingInputs as FlowMissingInputs
-from argyll.model.catalog import Catalog, Cluster, Health
+from argyll.model.catalog import Catalog, Cluster, Health, apply_catalog
 from argyll.model.flow import FlowState
 from argyll.model.ids import sanitize_id
 from argyll.model.json import JSON, canonical, encode
@@ -62,15 +71,32 @@ from argyll.model.step import Step
 from argyll.model.views import catalog_view, cluster_view, flow_view
 from argyll.planning import NoGoals, PlanError, Planner, UnknownGoals
 from argyll.scripts import Scripts, configure_process
-from argyll.store import Aggregate, Committed, FlowPage, FlowQuery, LogStatus, Record, Store, StoreOptions
+from argyll.store import (
+    Aggregate,
+    BarrierTimeout,
+    Committed,
+    Conflict,
+    FlowPage,
+    FlowQuery,
+    LogStatus,
+    NoLeader,
+    OutcomeUnknown,
+    Record,
+    Store,
+    StoreError,
+    StoreOptions,
+)
 from argyll.store import Overloaded as StoreOverloaded
 
 log = logging.getLogger(__name__)
 
-RECOVERY_SLICE = 64
-"""Flows recovered at a time: their appends share a commit."""
+BARRIER_TIMEOUT_MS = 5_000
+"""How long a linearizable read waits until this node has caught up."""
+FAREWELL_S = 2.0
+"""How long a stopping node tries to hand over: once for its flows, once for what is still under way, once for leadership."""
 
 Listener = Callable[[Committed], None]
+T = TypeVar("T")
 
 
 class Engine:
@@ -90,14 +116,17 @@ class Engine:
             store, self.scripts, config.work, now_us, self._catalog_changed, lambda owner: "reject"
         )
         self._planner = Planner(self._catalog.catalog, self._evaluator.matches)
+        self._record = ClusterRecord(store, now_us)
         self._health = HealthMonitor(
-            store, config.node_id, self.scripts, self._planner, now_us, config.unhealthy_wait_s
+            self._record, config.node_id, self.scripts, self._planner, now_us, config.unhealthy_wait_s
         )
         self._caller = caller or make_caller(config, now_us)
         self.webhook_base = config.webhook_base
         self._dispatcher = Dispatcher(
             config, self, self._caller, self._evaluator, self._workers, lambda: self.webhook_base
         )
+        self._ownership = Ownership(config.node_id, alone=store.status().node_id is None)
+        self._claims = Claims(self._ownership, self._health, now_us, config.unhealthy_wait_s)
         self._flows = Flows(
             store,
             FlowProjections(store, config.flow_cache_entries),
@@ -105,15 +134,21 @@ class Engine:
             self._workers,
             self._memo,
             self._timers,
+            self._ownership,
+            self._claims,
             self._env,
             self._perform,
             config.max_pending_appends,
         )
+        self._take_over = TakeOver(store, self._flows, self._ownership, self._dispatcher.in_progress, self._perform)
+        self._membership = Membership(self._record, config.node_id, store.status, time.monotonic)
         self._listeners: list[Listener] = []
+        self._reset_listeners: list[Callable[[], None]] = []
         self._background: set[asyncio.Task[None]] = set()
-        self._closing = False
+        self._stopping = self._closing = False
         self._recovered = False
         store.listen(self._on_committed)
+        store.listen_reset(self._on_reset)
 
     @classmethod
     async def open(cls, config: EngineConfig, caller: StepCaller | None = None) -> "Engine":
@@ -131,14 +166,19 @@ class Engine:
 
     async def close(self) -> None:
         """Stop: let calls in flight end for `drain_s`, then flush and release everything."""
-        if self._closing:
+        if self._stopping:
             return
+        self._stopping = True
+        await self._say_goodbye(self._membership.leaving)
         self._closing = True
         self._timers.close()
         for task in list(self._background):
             task.cancel()
         await asyncio.gather(*self._background, return_exceptions=True)
         await self._dispatcher.drain(self.config.drain_s)
+        await self._say_goodbye(self._membership.left)
+        if self._store.status().role == "leader":
+            await self._say_goodbye(self._store.transfer_leadership)
         await self._caller.close()
         self._workers.close()
         await self._store.close()
@@ -153,30 +193,30 @@ class Engine:
     @property
     def cluster(self) -> Cluster:
         """The committed view of step health by node; read only."""
-        return self._health.cluster
+        return self._record.state
 
     async def register_step(self, value: JSON, by: Writer = NOBODY) -> Step:
         """Register a step. Raises `InvalidStep`, `StepConflict`, `StepOwned`, `WriteIgnored`."""
-        step = await self._catalog.register(value, by)
-        await self._health.registered([step])
+        step = await self._recorded(lambda: self._catalog.register(value, by))
+        await self._registered([step])
         return step
 
     async def update_step(self, step_id: str, value: JSON, by: Writer = NOBODY) -> Step:
         """Replace a step. Raises `IdMismatch`, `InvalidStep`, `StepNotFound`, `StepOwned`, `WriteIgnored`."""
-        step = await self._catalog.update(step_id, value, by)
-        await self._health.registered([step])
+        step = await self._recorded(lambda: self._catalog.update(step_id, value, by))
+        await self._registered([step])
         return step
 
     async def unregister_step(self, step_id: str, by: Writer = NOBODY) -> None:
         """Remove a step. Raises `StepNotFound`, `StepOwned`, `WriteIgnored`."""
-        await self._catalog.unregister(step_id, by)
+        await self._recorded(lambda: self._catalog.unregister(step_id, by))
 
     async def apply_catalog(self, value: JSON) -> JSON:
         """Apply a whole desired set. Raises `InvalidRequest`, `InvalidCatalog`, `SequenceConflict`, `StepOwned`."""
-        answer = await self._catalog.apply(value)
+        answer = await self._recorded(lambda: self._catalog.apply(value))
         if answer["applied"]:
             changed = [self.catalog.steps[i] for i in answer["created"] + answer["updated"] if i in self.catalog.steps]
-            await self._health.registered(changed)
+            await self._registered(changed)
         return answer
 
     # flows
@@ -194,6 +234,7 @@ class Engine:
         """
         wanted = sanitize_id(flow_id)
         _check_start(wanted, goals, init, labels or {})
+        self._check_quorum()
         plan = self._plan(goals, init)
         given = {name: values for name, values in init.items() if values}
         try:
@@ -207,7 +248,8 @@ class Engine:
         return wanted
 
     async def cancel_flow(self, flow_id: str) -> None:
-        """End an active flow as failed. Raises `FlowNotFound`, `FlowEnded`."""
+        """End an active flow as failed. Raises `FlowNotFound`, `FlowEnded`, `Unavailable`."""
+        self._check_quorum()
         state = await self._flows.read(flow_id, lambda flow: flow.status.encode())
         if state is None:
             raise FlowNotFound(f"flow {flow_id!r} not found")
@@ -218,6 +260,7 @@ class Engine:
     async def complete_work(self, flow_id: str, step_id: str, token: str, outputs: dict[str, JSON]) -> None:
         """An item succeeded. Raises `FlowNotFound`, `StepNotInFlow`, `UnknownToken`, `Unavailable`; `TooLarge` when the
         outputs can't be kept, which fails the item."""
+        self._check_quorum()
         try:
             await self._flows.execute(flow_id, Succeed(step_id, token, outputs))
         except TooLarge as error:
@@ -226,6 +269,7 @@ class Engine:
 
     async def fail_work(self, flow_id: str, step_id: str, token: str, error: str) -> None:
         """An item failed for good. Raises as `complete_work`."""
+        self._check_quorum()
         await self._flows.execute(flow_id, Fail(step_id, token, error))
 
     async def flow_view(self, flow_id: str) -> tuple[bytes, int] | None:
@@ -276,10 +320,24 @@ class Engine:
 
         return stop
 
+    def listen_reset(self, callback: Callable[[], None]) -> Callable[[], None]:
+        """Call back when everything may have changed without a committed append to show for it; returns how to stop."""
+        self._reset_listeners.append(callback)
+        return lambda: self._reset_listeners.remove(callback)
+
+    async def read_barrier(self) -> None:
+        """Wait until reads here see everything that any node acknowledged before. Raises `Unavailable`."""
+        try:
+            await self._store.read_barrier(BARRIER_TIMEOUT_MS)
+        except (NoLeader, BarrierTimeout) as error:
+            raise Unavailable(str(error), retry_after_s=NO_QUORUM_RETRY_S) from error
+
     @property
     def ready(self) -> bool:
-        """Whether the node serves: it has taken up what was running, and its disk takes writes."""
-        return self._recovered and not self._closing and self._store.status().failure is None
+        """Whether the node serves: it has taken up what was running, its disk takes writes, and so do enough nodes."""
+        status = self._store.status()
+        serves = self._recovered and not self._stopping and status.failure is None
+        return serves and (self._ownership.is_alone or (status.has_quorum and status.leader is not None))
 
     @property
     def raft_state(self) -> str:
@@ -333,13 +391,18 @@ class Engine:
         roots = self._planner.plan(goals, init, "preview").required or tuple(names)
         return MissingInputs(f"required inputs not provided: [{', '.join(roots)}]", roots)
 
-    def _env(self) -> Env:
+    def _env(self, flow_id: str) -> Env:
+        may_claim = self._health.may_claim
+        if self._take_over.waiting and flow_id in self._take_over.waiting:
+            may_claim = _not_yet
+        elif not self._ownership.is_alone:
+            may_claim = partial(self._claims.may_claim, flow_id)
         return Env(
             now_us=self._clock.now_us(),
             node_id=self.node_id,
             evaluator=self._evaluator,
             new_token=new_token,
-            may_claim=self._health.may_claim,
+            may_claim=may_claim,
             recall=self._memo.recall,
             random=_random.random,
         )
@@ -353,7 +416,7 @@ class Engine:
         if kind == "catalog":
             self._catalog.on_committed(committed)
         elif kind == "cluster":
-            self._health.on_committed(committed)
+            self._record.on_committed(committed)
         for listener in list(self._listeners):
             try:
                 listener(committed)
@@ -379,33 +442,94 @@ class Engine:
             log.warning("flow %s waits: %s", flow_id, error)
 
     async def _recover(self) -> None:
-        """Take up every active flow: what was running is claimed anew, what waits is woken when due."""
-        command = Reclaim(lambda _node, token: token not in self._dispatcher.in_progress)
-        flows = self._store.active_flows()
-        for first in range(0, len(flows), RECOVERY_SLICE):
-            await asyncio.gather(
-                *(self._take_up(flow_id, command) for flow_id in flows[first : first + RECOVERY_SLICE])
-            )
+        """Take up what was running; in a cluster, catch up before, and go on as nodes come and go."""
+        if self._ownership.is_alone:
+            await self._take_over.start()
+            self._recovered = True
+            return
+        await self._catch_up()
+        self._record.on_nodes = self._nodes_changed
+        self._nodes_changed()
+        await self._take_over.start()
+        self._spawn(self._take_over.follow())
+        self._spawn(self._membership.run())
         self._recovered = True
 
-    async def _take_up(self, flow_id: str, command: Reclaim) -> None:
-        try:
-            await self._recover_flow(flow_id, command)
-        except Exception:
-            log.exception("flow %s could not be taken up", flow_id)
+    async def _catch_up(self) -> None:
+        """Wait until this node has seen all that is committed: what it owned before may be another's."""
+        while True:
+            try:
+                await self._store.read_barrier(BARRIER_TIMEOUT_MS)
+            except (NoLeader, BarrierTimeout) as error:
+                log.info("waiting for the other nodes: %s", error)
+            else:
+                return
 
-    async def _recover_flow(self, flow_id: str, command: Reclaim) -> None:
-        await until_available(lambda: self._flows.execute(flow_id, command))
-        projection = self._flows.projections.get(flow_id)
-        if projection is not None:
-            for effect in list(waiting_children(projection.state)):
-                self._perform(effect, projection.state)
+    def _nodes_changed(self) -> None:
+        nodes = self._record.state.nodes
+        self._ownership.change(
+            (node_id for node_id, node in nodes.items() if node.presence == "joined"),
+            (node_id for node_id, node in nodes.items() if node.presence in ("joined", "leaving")),
+        )
+        self._take_over.changed()
+
+    def _on_reset(self) -> None:
+        """This node took over another's state whole: everything in memory is read anew, as after a restart."""
+        self._catalog.catalog = fold(self._store, CATALOG, Catalog(), apply_catalog)
+        self._planner.catalog_changed(self._catalog.catalog)
+        self._flows.reload()
+        self._record.reload()
+        if self._recovered:
+            self._spawn(self._take_over.start())
+        for listener in list(self._reset_listeners):
+            listener()
+
+    async def _say_goodbye(self, say: Callable[[], Coroutine[None, None, None]]) -> None:
+        """Tell the others, if there are any left to hear; whatever comes of it, this node stops."""
+        if self._ownership.is_alone or not self._store.status().has_quorum:
+            return
+        try:
+            await asyncio.wait_for(say(), FAREWELL_S)
+        except (StoreError, TimeoutError) as error:
+            log.warning("stopping without a word to the other nodes: %s", error or "they did not answer in time")
+
+    def _check_quorum(self) -> None:
+        """Refuse what could not be committed now, before anything of it is recorded."""
+        if not self._membership.has_quorum:
+            raise Unavailable(
+                "this node does not reach enough others to record anything; nothing was recorded. Try another node, or "
+                "again shortly",
+                retry_after_s=NO_QUORUM_RETRY_S,
+            )
+
+    async def _registered(self, steps: list[Step]) -> None:
+        """Note that steps are new; what cannot be noted now, the next pass of the health checks sees."""
+        try:
+            await self._health.registered(steps)
+        except (NoLeader, OutcomeUnknown, Conflict) as error:
+            log.warning("the health of new steps is not recorded yet: %s", error)
+
+    async def _recorded(self, attempt: Callable[[], Coroutine[Any, Any, T]]) -> T:
+        """Run a command on the catalog, again when another node was first."""
+        self._check_quorum()
+        for _ in range(MAX_COMMAND_TRIES):
+            try:
+                return await attempt()
+            except Conflict:
+                continue
+            except NoLeader as error:
+                raise Unavailable(str(error), retry_after_s=NO_QUORUM_RETRY_S) from error
+            except OutcomeUnknown as error:
+                raise OutcomeUncertain(str(error), retry_after_s=NO_QUORUM_RETRY_S) from error
+            except StoreOverloaded as error:
+                raise Overloaded(str(error), retry_after_s=1) from error
+        raise Unavailable(f"the catalog changed {MAX_COMMAND_TRIES} times meanwhile", retry_after_s=1)
 
     async def _watch_health(self) -> None:
         while True:
             try:
                 await self._health.check(dict(self.catalog.steps))
-            except StoreOverloaded as error:
+            except (StoreOverloaded, NoLeader, OutcomeUnknown, Conflict) as error:
                 log.warning("what was seen of the steps' health is not recorded yet: %s", error)
             await asyncio.sleep(self.config.health_period_s)
 
@@ -421,6 +545,10 @@ class Engine:
 
 
 _random = random.SystemRandom()
+
+
+def _not_yet(step: Step) -> Claim:
+    return "wait"
 
 
 def new_token() -> str:

@@ -146,3 +146,9 @@ class Unavailable(EngineError):
 
 class Overloaded(Unavailable):
     title = "Overloaded"
+
+
+class OutcomeUncertain(Unavailable):
+    """Too few nodes answered to say whether the request took effect; it may yet. Sending it again is safe."""
+
+    title = "Outcome uncertain"

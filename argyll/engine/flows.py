@@ -1,25 +1,43 @@
 """Runs commands on flows: projection, decision, append; and when that is committed, effects and wake-ups.
 
 Commands of one flow run in order and are pipelined: a command sees what those before it raised, committed or not, and
-nobody outside sees it before it is committed.
+nobody outside sees it before it is committed. What other nodes commit is followed; whoever owns the flow looks at it.
 """
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from functools import partial
 
 from msgspec import Struct
 
-from argyll.engine.errors import FlowNotFound, Overloaded, StepNotInFlow, TooLarge, Unavailable, UnknownToken
+from argyll.engine.claims import Claims
+from argyll.engine.errors import (
+    FlowNotFound,
+    OutcomeUncertain,
+    Overloaded,
+    StepNotInFlow,
+    TooLarge,
+    Unavailable,
+    UnknownToken,
+)
 from argyll.engine.evaluator import NeedsWorker, ScriptEvaluator
 from argyll.engine.memo import Memo
+from argyll.engine.ownership import Ownership
 from argyll.engine.projections import FlowProjections, Projection
 from argyll.engine.timers import Timers
 from argyll.engine.workers import Workers
-from argyll.flow import NEVER, Command, Effect, Env, Transaction, decide, effects_of, start
+from argyll.flow import NEVER, Command, Effect, Env, Reclaim, TellParent, Transaction, apply, decide, effects_of, start
 from argyll.flow import UnknownStep as FlowLacksStep
 from argyll.flow import UnknownToken as StepLacksToken
-from argyll.model.events import FlowDeactivated, WorkSucceeded
+from argyll.model.events import (
+    CompStarted,
+    DispatchDeferred,
+    FlowDeactivated,
+    Payload,
+    WorkStarted,
+    WorkSucceeded,
+    decode_payload,
+)
 from argyll.model.flow import FlowState
 from argyll.model.ids import is_child_flow_id
 from argyll.model.json import JSON, encode
@@ -31,6 +49,7 @@ from argyll.store import (
     EntryTooLarge,
     IndexUpdate,
     NewEvent,
+    NoLeader,
     OutcomeUnknown,
     Store,
     StoreClosed,
@@ -44,8 +63,13 @@ MAX_COMMAND_TRIES = 16
 RECHECK_US = 1_000_000
 """How soon a flow is looked at again after an append that failed: the wake-up it would have set is lost with it."""
 
+NO_QUORUM_RETRY_S = 1.0
+
 _FINAL = (StoreClosed, StoreFailed, EntryTooLarge)
 """Refusals that looking again would only meet again."""
+
+_CLAIMS = (WorkStarted, CompStarted)
+_DEFERRED = DispatchDeferred.event_type
 
 
 class Flight(Struct):
@@ -53,10 +77,13 @@ class Flight(Struct):
 
     projection: Projection
     tx: Transaction
+    has_ended: bool = False
+    """It was committed, or failed. One whose outcome nobody knew in time has failed and may still be committed."""
 
 
 class Flows:
-    """Every flow of this node. `make_env` gives a command its surroundings, `perform` carries out committed effects."""
+    """Every flow of this node. `make_env` gives a command on a flow its surroundings, `perform` carries out committed
+    effects."""
 
     def __init__(
         self,
@@ -66,13 +93,16 @@ class Flows:
         workers: Workers,
         memo: Memo,
         timers: Timers,
-        make_env: Callable[[], Env],
+        ownership: Ownership,
+        claims: Claims,
+        make_env: Callable[[str], Env],
         perform: Callable[[Effect, FlowState], None],
         max_pending_appends: int,
     ) -> None:
         self._store, self.projections = store, projections
         self._evaluator, self._workers, self._memo = evaluator, workers, memo
-        self._timers, self._make_env, self._perform = timers, make_env, perform
+        self._timers, self._ownership, self._claims = timers, ownership, claims
+        self._make_env, self._perform = make_env, perform
         self._max_pending_appends = max_pending_appends
         self.pending_appends = 0
 
@@ -101,7 +131,7 @@ class Flows:
                 continue
             self._evaluator.begin_command()
             try:
-                tx = start(flow_id, plan, init, self._make_env(), metadata, labels)
+                tx = start(flow_id, plan, init, self._make_env(flow_id), metadata, labels)
             except NeedsWorker as need:
                 await self._ask_worker(need)
                 continue
@@ -119,6 +149,10 @@ class Flows:
         """
         for _ in range(MAX_COMMAND_TRIES):
             projection = await self._usable(flow_id)
+            while projection is not None and projection.in_flight and isinstance(command, Reclaim):
+                # A claim that is on its way is no orphan, but only once it is carried out can that be seen.
+                await projection.committed()
+                projection = await self._usable(flow_id)
             if projection is None:
                 raise FlowNotFound(f"flow {flow_id!r} not found")
             try:
@@ -172,22 +206,94 @@ class Flows:
             await self._abandon(projection)
 
     def on_committed(self, committed: Committed) -> None:
-        """Act on a committed append of this node: memory, effects, wake-ups."""
+        """Act on a committed append: memory, effects, wake-ups."""
         flight = committed.context
-        if not isinstance(flight, Flight):
+        if not isinstance(flight, Flight) or flight.has_ended:
+            self._follow(committed, flight.tx if isinstance(flight, Flight) else None)
             return
-        self.pending_appends -= 1
         projection, tx = flight.projection, flight.tx
-        projection.in_flight -= 1
+        self._end(flight)
         state = projection.state
         if state.plan.memoizable:
-            self._remember(state, tx)
+            self._remember(state, tx.events)
         for effect in effects_of(state, tx.events):
-            self._perform(effect, state)
+            self._carry_out(effect, state)
         if not projection.in_flight:
             self._wake(tx)
             if state.deactivated_at:
                 self.projections.drop(projection)
+
+    def reload(self) -> None:
+        """Histories grew without a notice: nothing in memory is to be relied on."""
+        self.projections.spoil()
+
+    def _follow(self, committed: Committed, lost: Transaction | None) -> None:
+        """An append that no command of this node waits for: another node's, or a `lost` one of ours."""
+        flow_id = committed.aggregate[1]
+        projection = self.projections.cached(flow_id)
+        owned = self._ownership.owns(flow_id)
+        if any(event.type == _DEFERRED for event in committed.events):
+            self._look_if_asked(flow_id, committed)
+        if not owned and projection is None and lost is None:
+            return
+        payloads = [decode_payload(event.type, event.data) for event in committed.events]
+        state = self._fold(projection, committed, payloads, keep=owned)
+        if lost is not None or (owned and isinstance(payloads[-1], FlowDeactivated)):
+            # Effects need the state; where it was in disorder, the committed one is read.
+            self._make_up_for(state or self.projections.load(flow_id), payloads, is_ours=lost is not None)
+        if not owned:
+            return
+        for payload in payloads:
+            if isinstance(payload, _CLAIMS):
+                self._claims.taken(flow_id, payload.step_id)
+        if not isinstance(payloads[-1], FlowDeactivated) and not all(isinstance(p, _CLAIMS) for p in payloads):
+            self._timers.soon(flow_id)
+
+    def _fold(
+        self, projection: Projection | None, committed: Committed, payloads: list[Payload | None], *, keep: bool
+    ) -> FlowState | None:
+        """The flow's state with a foreign append in it; None when memory cannot follow and has to be read anew."""
+        state: FlowState | None = None
+        if projection is not None:
+            state = projection.state
+            if projection.in_flight or projection.spoiled or state.sequence != committed.first_sequence:
+                projection.spoiled = True
+                return None
+        elif committed.first_sequence or not keep:
+            return None
+        for payload in payloads:
+            state = apply(state, payload, committed.timestamp_us)
+        if state is None:
+            return None
+        if state.plan.memoizable:
+            self._remember(state, payloads)
+        if projection is None and not state.deactivated_at:
+            self.projections.put(Projection(state))
+        elif projection is not None and state.deactivated_at:
+            self.projections.drop(projection)
+        return state
+
+    def _make_up_for(self, state: FlowState | None, payloads: list[Payload | None], *, is_ours: bool) -> None:
+        """Carry out what an append causes that no command of this node waits for."""
+        if state is None:
+            return
+        for effect in effects_of(state, [payload for payload in payloads if payload is not None]):
+            if is_ours or isinstance(effect, TellParent):
+                self._carry_out(effect, state)
+
+    def _look_if_asked(self, flow_id: str, committed: Committed) -> None:
+        """Claim work that the owner leaves to this node."""
+        for event in committed.events:
+            payload = decode_payload(event.type, event.data)
+            if isinstance(payload, DispatchDeferred) and (
+                self._claims.nominee(flow_id, payload.step_id) == self._ownership.node_id
+            ):
+                self._timers.soon(flow_id)
+
+    def _carry_out(self, effect: Effect, state: FlowState) -> None:
+        """Whoever claimed work does it; who owns a family of flows tells the parents in it."""
+        if not isinstance(effect, TellParent) or self._ownership.owns(state.id):
+            self._perform(effect, state)
 
     async def _usable(self, flow_id: str) -> Projection | None:
         projection = self.projections.get(flow_id)
@@ -199,7 +305,7 @@ class Flows:
     def _decide(self, projection: Projection, command: Command) -> Transaction:
         self._evaluator.begin_command()
         try:
-            return decide(projection.state, command, self._make_env())
+            return decide(projection.state, command, self._make_env(projection.state.id))
         except FlowLacksStep as error:
             raise StepNotInFlow(f"step {error} is not part of flow {projection.state.id!r}") from error
         except StepLacksToken as error:
@@ -218,6 +324,7 @@ class Flows:
         state = projection.state
         projection.in_flight += 1
         self.pending_appends += 1
+        flight = Flight(projection, tx)
         last = self._store.append(
             Append(
                 ("flow", state.id),
@@ -225,11 +332,11 @@ class Flows:
                 tx.env.now_us,
                 [NewEvent(event.event_type, encode(event)) for event in tx.events],
                 self._index_of(tx, index),
-                Flight(projection, tx),
+                flight,
             )
         )
         # Not left to whoever waits: it may give up, and the next command must not build on what failed.
-        last.add_done_callback(partial(self._settled, projection, again))
+        last.add_done_callback(partial(self._settled, flight, again))
         projection.last_append = last
         return last
 
@@ -249,27 +356,40 @@ class Flows:
         try:
             # Shielded: whoever waits may give up, the append goes its way.
             await asyncio.shield(append)
-        except (Conflict, OutcomeUnknown):
+        except Conflict:
             await self._abandon(projection)
             return False
+        except OutcomeUnknown as error:
+            await self._abandon(projection)
+            if not self._store.status().has_quorum:
+                raise OutcomeUncertain(str(error), retry_after_s=NO_QUORUM_RETRY_S) from error
+            return False
+        except NoLeader as error:
+            raise Unavailable(str(error), retry_after_s=NO_QUORUM_RETRY_S) from error
         except StoreOverloaded as error:
             raise Overloaded(str(error), retry_after_s=1) from error
         except EntryTooLarge as error:
             raise TooLarge(str(error)) from error
         return True
 
-    def _settled(self, projection: Projection, again: Callable[[], None] | None, append: asyncio.Future[int]) -> None:
+    def _settled(self, flight: Flight, again: Callable[[], None] | None, append: asyncio.Future[int]) -> None:
         """Note an append that failed; those that made it were seen by `on_committed`."""
         error = None if append.cancelled() else append.exception()
         if error is None and not append.cancelled():
             return
-        self.pending_appends -= 1
-        projection.in_flight -= 1
+        projection = flight.projection
+        if not flight.has_ended:
+            self._end(flight)
         projection.spoiled = True
         if not isinstance(error, _FINAL):
-            self._timers.set(projection.state.id, self._make_env().now_us + RECHECK_US)
+            self._timers.set(projection.state.id, flight.tx.env.now_us + RECHECK_US)
         if again is not None:
             again()
+
+    def _end(self, flight: Flight) -> None:
+        flight.has_ended = True
+        flight.projection.in_flight -= 1
+        self.pending_appends -= 1
 
     async def _abandon(self, projection: Projection) -> None:
         """Forget a spoiled projection once the appends that were built on it have ended."""
@@ -280,15 +400,15 @@ class Flows:
     async def _ask_worker(self, need: NeedsWorker) -> None:
         self._evaluator.learn(need.evaluation, await self._workers.evaluate(need.evaluation))
 
-    def _remember(self, state: FlowState, tx: Transaction) -> None:
-        for event in tx.events:
+    def _remember(self, state: FlowState, events: Iterable[Payload | None]) -> None:
+        for event in events:
             if isinstance(event, WorkSucceeded) and event.step_id in state.plan.memoizable:
                 execution = state.executions[event.step_id]
                 inputs = {**(execution.inputs or {}), **execution.work_items[event.token].inputs}
                 self._memo.remember(state.plan.steps[event.step_id], inputs, event.outputs)
 
     def _wake(self, tx: Transaction) -> None:
-        if tx.wake_at == NEVER:
+        if tx.wake_at == NEVER or not self._ownership.owns(tx.flow.id):
             self._timers.cancel(tx.flow.id)
         else:
             self._timers.set(tx.flow.id, tx.wake_at)

@@ -10,19 +10,16 @@ from collections.abc import Callable, Mapping
 import aiohttp
 
 from argyll.engine.caller import USER_AGENT, probe
+from argyll.engine.cluster import ClusterRecord
 from argyll.engine.config import HEALTH_TIMEOUT_S
-from argyll.engine.folding import fold
 from argyll.flow import Claim
-from argyll.model.catalog import Catalog, Cluster, Health, apply_cluster
-from argyll.model.events import StepHealthChanged, decode_payload
-from argyll.model.json import encode
+from argyll.model.catalog import Catalog, Cluster, Health
+from argyll.model.events import StepHealthChanged
 from argyll.model.step import Step
 from argyll.model.views import UNKNOWN_HEALTH
 from argyll.planning import PlanError, Planner
 from argyll.scripts import CompileError, Scripts
-from argyll.store import Append, Committed, NewEvent, Store
 
-CLUSTER = ("cluster",)
 MAX_PROBES = 16
 """Health checks in flight at a time."""
 
@@ -34,19 +31,17 @@ class HealthMonitor:
 
     def __init__(
         self,
-        store: Store,
+        record: ClusterRecord,
         node_id: str,
         scripts: Scripts,
         planner: Planner,
         now_us: Callable[[], int],
         unhealthy_wait_s: float,
     ) -> None:
-        self._store, self._node_id, self._scripts, self._planner = store, node_id, scripts, planner
+        self._record, self._node_id, self._scripts, self._planner = record, node_id, scripts, planner
         self._now_us = now_us
         self._unhealthy_wait_us = int(unhealthy_wait_s * 1e6)
         self._deferred_since: dict[str, int] = {}
-        self._lock = asyncio.Lock()
-        self.cluster = fold(store, CLUSTER, Cluster(), apply_cluster)
 
     def may_claim(self, step: Step) -> Claim:
         """Whether this node may start work of a step now; announces once a change that it does not."""
@@ -59,11 +54,10 @@ class HealthMonitor:
             return "yes"
         return "announce" if since == now else "wait"
 
-    def on_committed(self, committed: Committed) -> None:
-        """Follow the log."""
-        if committed.aggregate == CLUSTER:
-            for event in committed.events:
-                apply_cluster(self.cluster, decode_payload(event.type, event.data), committed.timestamp_us)
+    def of(self, node_id: str, step_id: str) -> Health:
+        """What a node says of a step."""
+        node = self._record.state.nodes.get(node_id)
+        return node.health.get(step_id, UNKNOWN_HEALTH) if node is not None else UNKNOWN_HEALTH
 
     async def check(self, steps: Mapping[str, Step]) -> None:
         """One pass over all steps: scripts compile, services answer, flow steps follow from what they plan."""
@@ -77,19 +71,16 @@ class HealthMonitor:
         await self.record(observed)
 
     async def record(self, observed: Mapping[str, Health]) -> None:
-        """Note what was seen; only changes are appended."""
-        async with self._lock:
-            changed = {step_id: health for step_id, health in observed.items() if self._own(step_id) != health}
-            if not changed:
-                return
-            events = [
-                NewEvent(
-                    StepHealthChanged.event_type,
-                    encode(StepHealthChanged(self._node_id, step_id, health.status, health.error)),
-                )
-                for step_id, health in sorted(changed.items())
+        """Note what was seen; only changes are appended. Raises `StoreError`."""
+
+        def decide(_: Cluster) -> list[StepHealthChanged]:
+            return [
+                StepHealthChanged(self._node_id, step_id, health.status, health.error)
+                for step_id, health in sorted(observed.items())
+                if self._own(step_id) != health
             ]
-            await self._store.append(Append(CLUSTER, self.cluster.sequence, self._now_us(), events))
+
+        await self._record.change(decide)
 
     async def registered(self, steps: list[Step]) -> None:
         """Steps were registered or changed: scripts are known to compile, the rest is unknown again."""
@@ -125,14 +116,13 @@ class HealthMonitor:
         return worst
 
     def _own(self, step_id: str) -> Health:
-        node = self.cluster.nodes.get(self._node_id)
-        return node.health.get(step_id, UNKNOWN_HEALTH) if node is not None else UNKNOWN_HEALTH
+        return self.of(self._node_id, step_id)
 
     def _merged(self, step_id: str) -> Health:
         worst: Health | None = None
-        for node_id, node in sorted(self.cluster.nodes.items()):
+        for node_id, node in sorted(self._record.state.nodes.items()):
             health = node.health.get(step_id)
-            if health is None:
+            if health is None or node.presence == "left":
                 continue
             if health.error:
                 health = Health(health.status, f"node {node_id}: {health.error}")

@@ -83,6 +83,13 @@ class FlowProjections:
         if self._flows.get(projection.state.id) is projection:
             del self._flows[projection.state.id]
 
+    def spoil(self) -> None:
+        """Nothing in memory is to be relied on: everything is folded anew when it is wanted next."""
+        for flow_id, projection in list(self._flows.items()):
+            projection.spoiled = True
+            if not projection.in_flight:
+                del self._flows[flow_id]
+
     def load(self, flow_id: str) -> FlowState | None:
         """The committed state of a flow, from snapshot and events."""
         aggregate = ("flow", flow_id)

@@ -33,6 +33,10 @@ class Timers:
         if self._handle is None or at_us < self._armed_for:
             self._arm()
 
+    def soon(self, key: str) -> None:
+        """Wake `key` in a coming turn of the loop."""
+        self.set(key, self._now_us())
+
     def cancel(self, key: str) -> None:
         """Forget the wake-up of a key, if it has one."""
         self._due.pop(key, None)

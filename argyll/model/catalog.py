@@ -4,11 +4,15 @@ Edges between attributes and steps are kept beside the steps and always follow t
 """
 
 from collections.abc import Iterable
+from typing import Literal
 
 from msgspec import Struct, field
 
 from argyll.model.events import (
     CatalogApplied,
+    NodeJoined,
+    NodeLeaving,
+    NodeLeft,
     Origin,
     Payload,
     SourceAdded,
@@ -241,11 +245,16 @@ class Health(Struct, omit_defaults=True):
     error: str = ""
 
 
+Presence = Literal["", "joined", "leaving", "left"]
+
+
 class Node(Struct):
-    """One node's view: when it last reported, and the health of each step."""
+    """One node's view: when it last reported, and the health of each step. `presence` is empty for the only node of an
+    engine, which has nobody to tell."""
 
     last_seen: int = 0
     health: dict[str, Health] = field(default_factory=dict[str, Health])
+    presence: Presence = ""
 
 
 class Cluster(Struct):
@@ -259,8 +268,18 @@ class Cluster(Struct):
 def apply_cluster(cluster: Cluster, payload: Payload | None, at_us: int) -> None:
     """Fold one event into the cluster. Total: what it does not know only counts."""
     cluster.sequence += 1
-    if not isinstance(payload, StepHealthChanged):
-        return
-    node = cluster.nodes.setdefault(payload.node_id, Node())
-    node.health[payload.step_id] = Health(payload.status, payload.error)
-    node.last_seen = cluster.last_updated = at_us
+    match payload:
+        case StepHealthChanged():
+            node = cluster.nodes.setdefault(payload.node_id, Node())
+            node.health[payload.step_id] = Health(payload.status, payload.error)
+            node.last_seen = at_us
+        case NodeJoined(node_id=node_id):
+            node = cluster.nodes.setdefault(node_id, Node())
+            node.presence, node.last_seen = "joined", at_us
+        case NodeLeaving(node_id=node_id):
+            cluster.nodes.setdefault(node_id, Node()).presence = "leaving"
+        case NodeLeft(node_id=node_id):
+            cluster.nodes.setdefault(node_id, Node()).presence = "left"
+        case _:
+            return
+    cluster.last_updated = at_us

@@ -142,6 +142,31 @@ class StepHealthChanged(Payload):
     error: str = ""
 
 
+class NodePayload(Payload):
+    """Of a node of the cluster (ours)."""
+
+    node_id: str
+
+
+class NodeJoined(NodePayload):
+    """The node takes its share of the flows from here on."""
+
+    event_type = "node_joined"
+
+
+class NodeLeaving(NodePayload):
+    """The node stops: it takes no more work and ends what it has."""
+
+    event_type = "node_leaving"
+
+
+class NodeLeft(NodePayload):
+    """The node is gone, by its own word or because the leader heard nothing of it: what it had under way is anybody's."""
+
+    event_type = "node_left"
+    reason: str = ""
+
+
 class SourcePayload(Payload):
     """Of a source's own history (ours). `actor` says who did it, where a person or an agent did."""
 
@@ -398,6 +423,9 @@ _ALL: tuple[type[Payload], ...] = (
     SourceAdded,
     SourceRemoved,
     StepHealthChanged,
+    NodeJoined,
+    NodeLeaving,
+    NodeLeft,
     SourceConfigured,
     SourceDeleted,
     SourceObserved,

@@ -85,4 +85,6 @@ def cluster_view(cluster: Cluster, node_ids: Iterable[str], fill: Iterable[str] 
         node = cluster.nodes.get(node_id)
         health = dict.fromkeys(steps, UNKNOWN_HEALTH) | (dict(sorted(node.health.items())) if node else {})
         nodes[node_id] = _moments(last_seen=node.last_seen if node else 0) | {"health": health}
+        if node is not None and node.presence:
+            nodes[node_id]["presence"] = node.presence
     return _moments(last_updated=cluster.last_updated) | {"nodes": nodes}

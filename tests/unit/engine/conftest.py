@@ -103,6 +103,15 @@ class Node:
         for one in steps:
             await self.engine.register_step(one)
 
+    async def until_step(self, step_id: str) -> None:
+        """Once this node knows a step that may have been registered on another."""
+        await self.until_true(lambda: step_id in self.engine.catalog.steps)
+
+    async def until_true(self, condition: Callable[[], bool]) -> None:
+        """Once a commit that this node saw has made something so."""
+        async with asyncio.timeout(10), self._committed:
+            await self._committed.wait_for(condition)
+
     async def start(self, flow_id: str, *goals: str, **init: Any) -> None:
         await self.engine.start_flow(flow_id, list(goals), {name: [value] for name, value in init.items()})
 

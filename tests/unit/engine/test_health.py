@@ -116,9 +116,8 @@ async def test_the_cluster_is_as_well_as_its_worst_node(node: Node):
         ("n2", Health("unhealthy", "x"), Health("unknown", "y")),
     ):
         other = HealthMonitor(
-            node.engine._store, node_id, node.engine.scripts, node.engine._planner, lambda: 1, 10.0
+            node.engine._record, node_id, node.engine.scripts, node.engine._planner, lambda: 1, 10.0
         )  # fmt: skip
-        other.cluster = node.engine.cluster
         await other.record({"a": a, "b": b})
     assert node.engine.step_health("a") == Health("unhealthy", "node n2: x")
     assert node.engine.step_health("b") == Health("unknown", "node n2: y")
@@ -149,9 +148,8 @@ class Clocked:
     def __init__(self, node: Node, wait_s: float) -> None:
         self.now_us = 1_000_000
         self.monitor = HealthMonitor(
-            node.engine._store, "argyll-1", node.engine.scripts, node.engine._planner, lambda: self.now_us, wait_s
+            node.engine._record, "argyll-1", node.engine.scripts, node.engine._planner, lambda: self.now_us, wait_s
         )
-        self.monitor.cluster = node.engine.cluster
         self.step: Step = step_from_json(step("a"))
 
     def ask(self, after_s: float = 0.0) -> str:

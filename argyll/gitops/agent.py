@@ -131,7 +131,7 @@ class Status:
     error: Exception | None = field(default=None, compare=False)
     """What `source_error`, `unreachable` and `refused` come from, if an exception."""
     failures: int = 0
-    """Reconciles in a row that did not reach the wanted state."""
+    """Reconciles in a row that failed and may do better by themselves."""
 
     def to_json(self) -> JSONObject:
         """The status as people's tools read it; findings are rendered elsewhere and only counted here."""
@@ -189,6 +189,7 @@ class Agent:
     clock: Callable[[], float] = time.monotonic
     status: Status = field(init=False)
     _checked: tuple[str, Report] | None = field(default=None, init=False)
+    _compared: str = field(default="", init=False)
     _compared_at: float = field(default=0.0, init=False)
     _healing: Healing = field(init=False)
 
@@ -216,15 +217,16 @@ class Agent:
             elif resync or not self._fresh(seen):
                 status = await self._converge(seen, report)
             else:
-                status = seen
+                status = replace(seen, message=before.message)
         except SourceError as error:
             status = replace(seen, state="source_error", message=str(error), error=error)
         except (Unreachable, Unavailable) as error:
             status = replace(seen, state="unreachable", message=str(error), error=error)
         except ClientError as error:
             status = replace(seen, state="refused", message=str(error), error=error)
-        good = status.state in ("synced", "pending", "drifted")
-        self.status = replace(status, failures=0 if good else before.failures + 1)
+        # What only another revision or a person can mend is no reason to look less often.
+        failed = status.state in ("source_error", "unreachable", "refused")
+        self.status = replace(status, failures=before.failures + 1 if failed else 0)
         return self.status
 
     def _objection(self, snapshot: Snapshot, report: Report, applied: str) -> tuple[State, str] | None:
@@ -251,8 +253,8 @@ class Agent:
 
     def _fresh(self, seen: Status) -> bool:
         """Whether the last comparison with the engine was about this very revision, and not too long ago."""
-        applied = seen.state in ("synced", "drifted") and seen.applied == seen.observed
-        return applied and self.clock() - self._compared_at < self.pace.resync_s
+        told = seen.state in ("synced", "drifted", "blocked") and self._compared == seen.observed
+        return told and self.clock() - self._compared_at < self.pace.resync_s
 
     def _report(self, snapshot: Snapshot) -> Report:
         """The findings for a snapshot, remembered while it stays the same."""
@@ -268,7 +270,7 @@ class Agent:
             self._healing.begin_anew()
         for _ in range(MAX_CONFLICTS):
             difference = _difference(await self._apply(steps, seen.observed, None, dry_run=True))
-            self._compared_at = self.clock()
+            self._compared, self._compared_at = seen.observed, self.clock()
             if difference.empty:
                 return replace(seen, state="synced", applied=seen.observed, difference=difference)
             held = self._held(seen, difference, renamed, is_drift)

@@ -352,3 +352,16 @@ async def test_a_change_of_the_catalog_is_looked_at_once_it_has_settled():
     healed = await asyncio.wait_for(told.get(), 30)
     running.cancel()
     assert (healed.state, healed.changed, sorted(engine.steps)) == ("synced", True, ["a"])
+
+
+async def test_what_waits_for_a_person_or_a_commit_is_looked_at_as_often_as_ever():
+    engine, source = FakeEngine(*(f"b-{number}" for number in range(9))), FakeSource("a")
+    agent = agent_of(source, engine)
+    blocked = await agent.reconcile(resync=False)
+    again = await agent.reconcile(resync=False)
+    assert (blocked.state, again.state, again.message, again.failures) == ("blocked", "blocked", blocked.message, 0)
+    assert len(engine.calls) == 1, "the same difference is not computed again and again"
+    source.ids = ("a", "bad")
+    assert [(await agent.reconcile(resync=False)).failures for _ in range(3)] == [0, 0, 0]
+    source.failure = SourceError("gone")
+    assert [(await agent.reconcile(resync=False)).failures for _ in range(3)] == [1, 2, 3]

@@ -59,7 +59,7 @@ class Journal(JournalInterface):
         self._release = 0
         wal.open(self._replay, after=None)
         self._durable = self._next_record = wal.last_index
-        self.is_new = not self._meta_seen
+        self.is_new = not self._meta_seen and wal.first_index == 1 and wal.last_index <= 1
         if self.is_new:
             self._commit = base_index
             # In this order: a log torn in between still counts as new.
@@ -331,6 +331,8 @@ class Journal(JournalInterface):
         if not self._entries or self._entries[0][2] == _UNKNOWN_TERM:
             base = self._entries[0][1] if self._entries else 0
             raise DamagedLog(self._wal.directory, 0, f"what comes before entry {base + 1} is missing")
+        if not self._meta_seen:
+            raise DamagedLog(self._wal.directory, 0, "term and vote are missing")
         self._commit = max(self._commit, self._entries[0][1])
         if self._commit > self._entries[-1][1]:
             found = f"the log ends at entry {self._entries[-1][1]}, entry {self._commit} was committed"

@@ -29,7 +29,10 @@ IN_FLIGHT: Final = (1, 64, 512)
 NODES: Final = ("n1", "n2", "n3")
 EAGER: Final = RaftOptions(election_min_ms=350, election_max_ms=500)
 PATIENT: Final = RaftOptions(election_min_ms=2_500, election_max_ms=3_000)
+USUAL: Final = RaftOptions()
 START_MS: Final = 30_000
+KILL_AFTER_S: Final = 0.5
+FAILOVERS: Final = 5
 
 
 def free_members() -> dict[str, str]:
@@ -44,8 +47,8 @@ def free_members() -> dict[str, str]:
 
 
 async def open_node(directory: Path, node_id: str, members: dict[str, str], leader: str) -> Store:
-    """One node's store; `leader` is the node that will win the election."""
-    raft = EAGER if node_id == leader else PATIENT
+    """One node's store; `leader` is the node that will win the election, or nobody in particular."""
+    raft = USUAL if not leader else EAGER if node_id == leader else PATIENT
     cluster = ClusterConfig(node_id=node_id, members=members, raft=raft)
     return await Store.open_cluster(directory / node_id, cluster=cluster, options=StoreOptions())
 
@@ -60,13 +63,17 @@ async def be_a_node(directory: Path, node_id: str, members: dict[str, str], lead
     await store.close()
 
 
-def start_others(stack: ExitStack, directory: Path, members: dict[str, str], leader: str) -> None:
+def start_others(
+    stack: ExitStack, directory: Path, members: dict[str, str], leader: str
+) -> dict[str, subprocess.Popen[bytes]]:
     """Processes for all nodes but the first; they end with the stack."""
+    processes: dict[str, subprocess.Popen[bytes]] = {}
     for node_id in NODES[1:]:
         arguments = ["--node", json.dumps([str(directory), node_id, members, leader])]
-        process = subprocess.Popen([sys.executable, "-m", "benchmarks.cluster", *arguments])
+        process = processes[node_id] = subprocess.Popen([sys.executable, "-m", "benchmarks.cluster", *arguments])
         stack.callback(process.wait)
         stack.callback(process.terminate)
+    return processes
 
 
 async def measure_load(directory: Path, leader: str, in_flight: int, seconds: float) -> str:
@@ -91,6 +98,27 @@ async def measure_load(directory: Path, leader: str, in_flight: int, seconds: fl
     )
 
 
+async def measure_failover(directory: Path) -> float:
+    """Milliseconds that one append after another is held up when the leader is killed."""
+    members = free_members()
+    with ExitStack() as stack:
+        processes = start_others(stack, directory, members, "")
+        store = await open_node(directory, NODES[0], members, "")
+        await store.read_barrier(START_MS)
+        if store.status().role == "leader":
+            await store.transfer_leadership()
+            await store.read_barrier(START_MS)
+        load = AppendLoad(store, KILL_AFTER_S * 4)
+        running = asyncio.create_task(load.run(1))
+        await asyncio.sleep(KILL_AFTER_S)
+        leader = store.status().leader
+        assert leader is not None, "it led a moment ago"
+        processes[leader].kill()
+        await running
+        await store.close()
+    return max(load.took_ms)
+
+
 async def measure(seconds: float) -> None:
     """Print the table."""
     with tempfile.TemporaryDirectory(prefix="argyll-cluster-") as name:
@@ -104,6 +132,8 @@ async def measure(seconds: float) -> None:
             for in_flight in IN_FLIGHT:
                 row = await measure_load(directory / f"{leader}-{in_flight}", leader, in_flight, seconds)
                 print(row, flush=True)
+        gaps = [await measure_failover(directory / f"kill-{number}") for number in range(FAILOVERS)]
+        print(f"\nheld up by a killed leader: {', '.join(f'{gap:,.0f}' for gap in gaps)} ms")
 
 
 def main(arguments: Sequence[str] | None = None) -> None:

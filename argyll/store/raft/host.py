@@ -1,8 +1,9 @@
 # ruff: noqa: N802, N803 - the capitals are the library's
 """PySyncObj, the part of it that is used: terms, votes, elections, the commit rule, a follower's log.
 
-The only module that touches the library. Every member below whose name begins with `_SyncObj__`, and every method marked
-as override, relies on the source of exactly one release (`RELEASE`); a test holds that source. The library's own disk, wire, replication, snapshots and command queue are never used.
+The only module that touches the library. Every member below whose name begins with `_SyncObj__`, and every method it
+overrides, relies on the source of exactly one release (`RELEASE`); a test holds that source. The library's own disk,
+wire, replication, snapshots and command queue are never used.
 """
 
 import logging
@@ -318,8 +319,6 @@ class Host(SyncObj):
         self._probe_votes.add(peer)
         if len(self._probe_votes) + 1 >= self.quorum:
             self._SyncObj__raftElectionDeadline = 0
-
-    # From here on: overrides of the library.
 
     def _onTick(self, timeToWait: float = 0.0) -> None:
         """Ask around before standing for election, so that a node that was away does not depose a healthy leader."""

@@ -59,6 +59,7 @@ class PySyncObjLog:
         self._closing = False
         self._closed = False
         self._failure: StoreFailed | None = None
+        self._leaving: asyncio.Task[None] | None = None
         self._idle = asyncio.Event()
         self._applied = AppliedIndex(0)
         self._pace: SyncPace
@@ -230,8 +231,6 @@ class PySyncObjLog:
         self._save_vote()
         self._release_files()
 
-    # What the network tells (`NetworkUser`).
-
     def position(self) -> tuple[int, int]:
         """See `NetworkUser.position`."""
         return self._journal.last_index, self._node.host.term
@@ -253,8 +252,6 @@ class PySyncObjLog:
         """See `NetworkUser.received`."""
         self._node.receive(peer, received)
         self._kick()
-
-    # Driving the node.
 
     def _kick(self) -> None:
         if not self._is_scheduled and self._writing is None:

@@ -172,8 +172,6 @@ class Network:
         connection = self._connections.get(peer)
         return connection is not None and connection.has_room()
 
-    # For connections.
-
     def now_s(self) -> float:
         return self._loop.time()
 

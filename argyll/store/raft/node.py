@@ -129,8 +129,6 @@ class RaftNode:
         self.is_dirty = False
         """Whether something new waits for the next tick."""
 
-    # What drives the node.
-
     def connected(self, peer: str, last_index: int, term: int) -> None:
         """A new connection to `peer`, whose log ends at `last_index` in `term`, is in place of any older one."""
         self._standing.seen(peer, has_history=bool(last_index or term))
@@ -227,8 +225,6 @@ class RaftNode:
             index = min(index, pinned)
         self._journal.compact(index, keep_bytes=kept_bytes)
 
-    # What is told about the node.
-
     @property
     def role(self) -> Literal["leader", "follower", "candidate"]:
         if self.host.is_leader:
@@ -282,8 +278,6 @@ class RaftNode:
             )
         return tuple(found)
 
-    # What the library is given (`host.Replica`).
-
     def send(self, peer: str, message: Message) -> None:
         """Queue a message; it leaves at the end of the tick, with the term of now."""
         if self.host.is_connected(peer):
@@ -318,8 +312,6 @@ class RaftNode:
         self._led = True
         self._intake.clear()
         self._leader.begin()
-
-    # Inside.
 
     def _join(self, journal: Journal, machine: SnapshotMachine) -> None:
         """Make log and state meet, whatever was interrupted between them, and apply what is known to be committed."""

@@ -195,8 +195,6 @@ class Simulation:
         self.end = self.now + settings.seconds
         self.heal_at = self.end - settings.quiet_s
 
-    # The machinery.
-
     def at(self, delay_s: float, action: Callable[[], None]) -> None:
         self.order += 1
         heapq.heappush(self.events, (self.now + delay_s, self.order, action))
@@ -225,8 +223,6 @@ class Simulation:
             return self.stats
         finally:
             library.monotonicTime = clock
-
-    # Processes.
 
     def start(self, name: str) -> None:
         if name in self.nodes:
@@ -364,8 +360,6 @@ class Simulation:
     def crash_disk(self, name: str, *, power: bool) -> None:
         self.disks[name].crash(power=power)
 
-    # Links.
-
     def connect(self, a: str, b: str) -> None:
         if a not in self.nodes or b not in self.nodes:
             return
@@ -430,8 +424,6 @@ class Simulation:
                 member.node.receive(here, received)
         self.kick(there)
 
-    # Clients.
-
     def client(self) -> None:
         if self.now < self.heal_at + 1 and self.nodes:
             for _ in range(self.chance.choice([1, 1, 2, 6])):
@@ -481,8 +473,6 @@ class Simulation:
 
         self.nodes[name].node.read(done)
         self.kick(name)
-
-    # Faults.
 
     def fault(self) -> None:
         if self.now >= self.heal_at:
@@ -613,8 +603,6 @@ class Simulation:
             for b in self.names:
                 if a < b:
                     self.at(0.1, lambda a=a, b=b: self.connect(a, b))
-
-    # Promises.
 
     def on_apply(self, name: str, index: int, term: int, ids: list[bytes]) -> None:
         first = self.committed.setdefault(index, (term, ids))

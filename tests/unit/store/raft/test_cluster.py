@@ -1,6 +1,7 @@
 """Stores of one cluster: every node sees the same, whoever appends, whoever was away."""
 
 import asyncio
+import errno
 from pathlib import Path
 
 import pytest
@@ -20,6 +21,7 @@ from argyll.store import (
     Overloaded,
     Store,
     StoreClosed,
+    StoreFailed,
     StoreOptions,
     TransferFailed,
 )
@@ -232,6 +234,37 @@ async def test_without_a_quorum_nothing_is_recorded_or_it_is_said_that_nobody_kn
         with pytest.raises(NoLeader):
             await store.read_barrier(50)
         assert store.read_events(FLOW) == [], "reads go on"
+
+
+@pytest.mark.parametrize("fsync", ["inline", "thread"])
+async def test_a_node_whose_disk_fails_stops_and_the_others_go_on(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, fsync: str
+) -> None:
+    def no_space(batch: object) -> None:
+        raise OSError(errno.ENOSPC, "no space left on device")
+
+    async with StoreCluster(tmp_path, options=StoreOptions(fsync=fsync, segment_bytes=SMALL)) as cluster:
+        name = await cluster.leader()
+        failing = cluster.stores[name]
+        await failing.append(append(0))
+        with monkeypatch.context() as patch:
+            patch.setattr(failing._log._journal, "write", no_space)
+            with pytest.raises(StoreFailed, match="no space left"):
+                await failing.append(append(1))
+        assert failing.status().role == "failed"
+        assert failing.next_sequence(FLOW) == 1, "reads go on"
+        with pytest.raises(StoreFailed):
+            await failing.read_barrier(PATIENCE_MS)
+
+        other = next(store for store in cluster.stores.values() if store is not failing)
+        await other.read_barrier(PATIENCE_MS)
+        sequence = other.next_sequence(FLOW)
+        assert await other.append(append(sequence)) == sequence + 1
+
+        await cluster.close(name)
+        await cluster.open(name)
+        await cluster.settle()
+        assert cluster.stores[name].next_sequence(FLOW) == sequence + 1
 
 
 async def test_too_much_in_flight_is_refused(tmp_path: Path) -> None:

@@ -32,6 +32,10 @@ _LOG_LEVELS = {"debug": logging.DEBUG, "info": logging.INFO, "warn": logging.WAR
 @click.option("--node-id", metavar="NAME", help="This node's name (RAFT_NODE_ID). Default: argyll-1.")
 @click.option("--webhook-base-url", metavar="URL", help="Where async steps call back (WEBHOOK_BASE_URL).")
 @click.option("--log-level", metavar="LEVEL", help="debug, info, warn or error (LOG_LEVEL). Default: info.")
+@click.option(
+    "--raft-servers", metavar="ID=HOST:PORT,...", help="Every node of the cluster (RAFT_SERVERS). Default: none."
+)
+@click.option("--raft-address", metavar="HOST:PORT", help="Where the other nodes find this one (RAFT_ADDRESS).")
 @click.option("--config", "config_file", type=click.Path(dir_okay=False, path_type=Path),
               help="A YAML file of settings; flags and environment go before it.")  # fmt: skip
 def serve(
@@ -41,6 +45,8 @@ def serve(
     node_id: str | None,
     webhook_base_url: str | None,
     log_level: str | None,
+    raft_servers: str | None,
+    raft_address: str | None,
     config_file: Path | None,
 ) -> None:
     """Run an engine node until ^C or SIGTERM. Prints one line with its URL once it can serve."""
@@ -54,6 +60,8 @@ def serve(
         "node_id": node_id,
         "webhook_base_url": webhook_base_url,
         "log_level": log_level,
+        "raft_servers": raft_servers,
+        "raft_address": raft_address,
     }
     try:
         config = EngineConfig.load(flags, os.environ, _read_config(config_file))
@@ -66,6 +74,7 @@ def serve(
 
 
 def _run(config: "EngineConfig") -> None:
+    from argyll.engine import ConfigError
     from argyll.server import CannotListen
     from argyll.store.errors import StoreError
 
@@ -77,7 +86,7 @@ def _run(config: "EngineConfig") -> None:
     try:
         with _profiled(os.environ.get("ARGYLL_PROFILE")), asyncio.Runner(loop_factory=loop_factory) as runner:
             runner.run(_serve(config))
-    except (StoreError, CannotListen) as error:
+    except (StoreError, CannotListen, ConfigError) as error:
         raise CliError(str(error)) from error
     except OSError as error:
         raise CliError(f"{error.filename or config.data_dir}: {error.strerror}; choose another --data-dir") from error

@@ -21,6 +21,7 @@ class ConfigError(Exception):
 
 
 DEFAULT_PORT = 8080
+DEFAULT_NODE_ID = "argyll-1"
 MAX_CONCURRENT_CALLS = 4_000
 """Step calls in flight on one node; more wait their turn."""
 MAX_PENDING_APPENDS = 20_000
@@ -39,7 +40,7 @@ class EngineConfig(Struct, frozen=True, kw_only=True):
     """Effective settings of one node."""
 
     data_dir: Path
-    node_id: str = "argyll-1"
+    node_id: str = DEFAULT_NODE_ID
     api_host: str = "127.0.0.1"
     api_port: int = DEFAULT_PORT
     """0 takes any free port."""
@@ -64,6 +65,19 @@ class EngineConfig(Struct, frozen=True, kw_only=True):
     health_period_s: float = HEALTH_PERIOD_S
     unhealthy_wait_s: float = UNHEALTHY_WAIT_S
     fsync: str = "auto"
+    raft_servers: dict[str, str] = {}
+    """Every node of the cluster, this one too: id to `host:port`. Fewer than two means a node on its own."""
+    raft_address: str = ""
+    """Where this node listens for the others; empty means at its address in `raft_servers`."""
+    raft_tls_cert: Path | None = None
+    raft_tls_key: Path | None = None
+    raft_tls_ca: Path | None = None
+    """Mutual TLS between nodes: all three or none."""
+
+    @property
+    def is_clustered(self) -> bool:
+        """Whether there are other nodes."""
+        return len(self.raft_servers) > 1
 
     @property
     def script_limits(self) -> Limits:
@@ -99,8 +113,24 @@ class EngineConfig(Struct, frozen=True, kw_only=True):
                 f"RETRY_MAX_BACKOFF ({retries.max_backoff_ms} ms) is below RETRY_INITIAL_BACKOFF "
                 f"({retries.init_backoff_ms} ms); raise it"
             )
+        _check_cluster(values)
         values.setdefault("data_dir", Path.home() / ".local" / "share" / "argyll" / values.get("node_id", "argyll-1"))
         return cls(work=retries, **values)
+
+
+def _check_cluster(values: Mapping[str, JSON]) -> None:
+    servers, node_id = values.get("raft_servers") or {}, values.get("node_id", DEFAULT_NODE_ID)
+    if servers and node_id not in servers:
+        raise ConfigError(
+            f"RAFT_SERVERS names {', '.join(sorted(servers))} and not this node, {node_id}; add it, or set RAFT_NODE_ID"
+        )
+    given = [name for name in _TLS if values.get(name) is not None]
+    if given and len(given) < len(_TLS):
+        missing = next(setting.variable for setting in SETTINGS if setting.field in _TLS and setting.field not in given)
+        raise ConfigError(f"{missing} is missing; TLS between nodes needs certificate, key and authority")
+
+
+_TLS = ("raft_tls_cert", "raft_tls_key", "raft_tls_ca")
 
 
 class Setting(Struct, frozen=True):
@@ -163,6 +193,25 @@ def _name(text: str) -> str:
     return text
 
 
+def _address(text: str) -> str:
+    host, colon, port = text.rpartition(":")
+    if not colon or not host or not port.isascii() or not port.isdigit() or not 0 < int(port) < 65_536:
+        raise ValueError
+    return text
+
+
+def _servers(text: str) -> dict[str, str]:
+    servers: dict[str, str] = {}
+    for item in filter(None, map(str.strip, text.split(","))):
+        name, _, address = item.partition("=")
+        if name in servers:
+            raise ValueError
+        servers[_name(name)] = _address(address)
+    if not servers:
+        raise ValueError
+    return servers
+
+
 def _url(text: str) -> str:
     if not text.startswith(("http://", "https://")):
         raise ValueError
@@ -197,6 +246,11 @@ SETTINGS: tuple[Setting, ...] = (
     Setting("health_period_s", "ARGYLL_HEALTH_PERIOD_SECONDS", _seconds(0.1), "a number of seconds, 0.1 or more"),
     Setting("unhealthy_wait_s", "ARGYLL_UNHEALTHY_WAIT_SECONDS", _seconds(0), "a number of seconds, 0 or more"),
     Setting("fsync", "ARGYLL_FSYNC", _one_of("auto", "thread", "inline"), "auto, thread or inline"),
+    Setting("raft_servers", "RAFT_SERVERS", _servers, "id=host:port of each node once, separated by commas"),
+    Setting("raft_address", "RAFT_ADDRESS", _address, "host:port with a port from 1 to 65535"),
+    Setting("raft_tls_cert", "ARGYLL_RAFT_TLS_CERT", _path, "a file"),
+    Setting("raft_tls_key", "ARGYLL_RAFT_TLS_KEY", _path, "a file"),
+    Setting("raft_tls_ca", "ARGYLL_RAFT_TLS_CA", _path, "a file"),
     _count("max_retries", "RETRY_MAX_RETRIES", 1, 1_000, of_work=True),
     _count("init_backoff_ms", "RETRY_INITIAL_BACKOFF", 1, _DAY_MS, of_work=True),
     _count("max_backoff_ms", "RETRY_MAX_BACKOFF", 1, _DAY_MS, of_work=True),

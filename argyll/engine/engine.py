@@ -13,7 +13,7 @@ import time
 from collections.abc import Callable, Coroutine, Mapping, Sequence
 from contextlib import suppress
 from functools import partial
-from typing import Any, TypeVar, cast
+from typing import Any, TypeVar
 
 from argyll.engine import invocation
 from argyll.engine.caller import HttpCaller, StepCaller
@@ -29,6 +29,7 @@ from argyll.engine.errors import (
     FlowEnded,
     FlowNotFound,
     InvalidRequest,
+    LeadershipStays,
     MissingInputs,
     OutcomeUncertain,
     Overloaded,
@@ -43,6 +44,7 @@ from argyll.engine.folding import fold
 from argyll.engine.health import HealthMonitor
 from argyll.engine.membership import Membership
 from argyll.engine.memo import Memo
+from argyll.engine.opening import open_store
 from argyll.engine.ownership import Ownership
 from argyll.engine.plain_caller import PlainCaller
 from argyll.engine.projections import FlowProjections
@@ -80,11 +82,13 @@ from argyll.store import (
     FlowQuery,
     LogStatus,
     NoLeader,
+    NoOtherNode,
+    NotLeader,
     OutcomeUnknown,
     Record,
     Store,
     StoreError,
-    StoreOptions,
+    TransferFailed,
 )
 from argyll.store import Overloaded as StoreOverloaded
 
@@ -154,12 +158,11 @@ class Engine:
     async def open(cls, config: EngineConfig, caller: StepCaller | None = None) -> "Engine":
         """Open the data directory, take up what was running, and start looking after health.
 
-        Raises `argyll.store.OpenError`, `StoreFailed`, OSError.
+        Raises `argyll.store.OpenError`, `StoreFailed`, `ConfigError`, OSError.
         """
         configure_process()
         raise_open_files_limit(config.max_concurrent_calls)
-        options = StoreOptions(fsync=cast(Any, config.fsync))
-        engine = cls(config, await Store.open(config.data_dir, options=options), caller)
+        engine = cls(config, await open_store(config), caller)
         engine._spawn(engine._recover())
         engine._spawn(engine._watch_health())
         return engine
@@ -332,6 +335,13 @@ class Engine:
         except (NoLeader, BarrierTimeout) as error:
             raise Unavailable(str(error), retry_after_s=NO_QUORUM_RETRY_S) from error
 
+    async def transfer_leadership(self, to: str | None) -> None:
+        """Hand the log's leadership to another node, the one furthest if None. Raises `LeadershipStays`."""
+        try:
+            await self._store.transfer_leadership(to)
+        except (NoOtherNode, NotLeader, TransferFailed) as error:
+            raise LeadershipStays(str(error)) from error
+
     @property
     def ready(self) -> bool:
         """Whether the node serves: it has taken up what was running, its disk takes writes, and so do enough nodes."""
@@ -438,7 +448,6 @@ class Engine:
         except FlowNotFound:
             pass
         except Unavailable as error:
-            # The append that failed has set another wake-up.
             log.warning("flow %s waits: %s", flow_id, error)
 
     async def _recover(self) -> None:

@@ -138,6 +138,12 @@ class SequenceConflict(EngineError):
     status, title = 409, "Catalog has changed"
 
 
+class LeadershipStays(EngineError):
+    """Leadership was not handed over; the text says why, and which node to ask."""
+
+    status, title = 409, "Leadership stays"
+
+
 class Unavailable(EngineError):
     """The engine cannot take the request now; the same request may succeed later."""
 

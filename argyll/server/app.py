@@ -75,7 +75,7 @@ class RunningServer:
     """The API, served. `close` it before the engine."""
 
     def __init__(
-        self, listener: asyncio.Server, server: Server, hub: Hub, host: str, stop_listening: Callable[[], None]
+        self, listener: asyncio.Server, server: Server, hub: Hub, host: str, stop_listening: Callable[[], object]
     ) -> None:
         self._listener = listener
         self._server = server
@@ -107,7 +107,7 @@ async def serve(engine: Engine, config: ServerConfig) -> RunningServer:
     """Serve the API of an engine. Raises `PortInUse` or another `CannotListen`."""
     loop = asyncio.get_running_loop()
     hub = Hub(loop.time)
-    edge = Edge(build_router(engine, hub, config), config)
+    edge = Edge(build_router(engine, hub, config), engine, config)
     logging_options: dict[str, Any] = {"access_log_class": AccessLogger} if config.access_log else {"access_log": None}
     server = _Server(edge.handle, keepalive_timeout=config.keepalive_s, lingering_time=LINGER_S, **logging_options)
     try:
@@ -126,7 +126,8 @@ async def serve(engine: Engine, config: ServerConfig) -> RunningServer:
             config.host,
             config.port,
         )
-    return RunningServer(listener, server, hub, config.host, engine.listen(hub.publish))
+    silence = (engine.listen(hub.publish), engine.listen_reset(hub.start_over))
+    return RunningServer(listener, server, hub, config.host, lambda: [stop() for stop in silence])
 
 
 def _is_loopback(host: str) -> bool:

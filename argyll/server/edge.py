@@ -20,11 +20,20 @@ from argyll.server.explain_routes import ExplainRoutes
 from argyll.server.flow_routes import FlowRoutes
 from argyll.server.history_routes import HistoryRoutes
 from argyll.server.node_routes import NodeRoutes
-from argyll.server.problems import MethodNotAllowed, NotFound, Problem, Unexpected, problem_answer
+from argyll.server.problems import (
+    BadRequest,
+    MethodNotAllowed,
+    NotFound,
+    Problem,
+    Unexpected,
+    finding,
+    problem_answer,
+)
+from argyll.server.requests import CONSISTENCY
 from argyll.server.router import Router
 from argyll.server.socket_routes import SocketRoutes
 from argyll.server.webhook_routes import WebhookRoutes
-from argyll.store import StoreClosed, StoreFailed
+from argyll.store import NoLeader, OutcomeUnknown, StoreClosed, StoreFailed
 
 if TYPE_CHECKING:
     from argyll.engine import Engine
@@ -36,6 +45,8 @@ logger = logging.getLogger(__name__)
 NOT_SERVING_RETRY_S = 5.0
 """When a client may ask a node again whose disk has failed; a person has to act first."""
 
+NO_LEADER_RETRY_S = 1.0
+
 Handler: TypeAlias = Callable[[BaseRequest, tuple[str, ...]], Awaitable[StreamResponse]]
 
 _CORS_METHODS: Header = ("Access-Control-Allow-Methods", "GET, POST, PUT, DELETE, OPTIONS")
@@ -45,7 +56,7 @@ _SAFE_IN_PATH = "/%:@!$&'()*+,;=~-._"
 
 def build_router(engine: Engine, hub: Hub, config: ServerConfig) -> Router[Handler]:
     """The table of all routes (surface.md 1.2 and decisions 14, 31, 34)."""
-    node = NodeRoutes(engine, hub)
+    node = NodeRoutes(engine, hub, config)
     catalog = CatalogRoutes(engine, config)
     flows = FlowRoutes(engine, config)
     history = HistoryRoutes(engine, config)
@@ -56,6 +67,8 @@ def build_router(engine: Engine, hub: Hub, config: ServerConfig) -> Router[Handl
         ("GET", "/engine/", node.overview),
         ("GET", "/engine/cluster", node.cluster),
         ("GET", "/engine/cluster/events", history.cluster),
+        ("GET", "/engine/raft", node.raft),
+        ("POST", "/engine/raft/transfer", node.transfer),
         ("GET", "/engine/health", node.steps_health),
         ("GET", "/engine/health/{step}", node.step_health),
         ("GET", "/engine/catalog", catalog.catalog),
@@ -87,8 +100,9 @@ def build_router(engine: Engine, hub: Hub, config: ServerConfig) -> Router[Handl
 class Edge:
     """Takes requests from aiohttp's low-level server; no middleware, no application."""
 
-    def __init__(self, router: Router[Handler], config: ServerConfig) -> None:
+    def __init__(self, router: Router[Handler], engine: Engine, config: ServerConfig) -> None:
         self._router = router
+        self._engine = engine
         self._origins = config.cors_origins
 
     async def handle(self, request: BaseRequest) -> StreamResponse:
@@ -99,9 +113,13 @@ class Edge:
             path = request.rel_url.raw_path
         try:
             found = self._router.find(request.method, path)
+            if CONSISTENCY in request.raw_path and request.method in ("GET", "HEAD"):
+                await self._be_consistent(request)
             answer = await (found[0](request, found[1]) if found is not None else self._astray(request, path))
         except (Problem, EngineError) as error:
             answer = problem_answer(error, path)
+        except (NoLeader, OutcomeUnknown) as error:
+            answer = problem_answer(NotServing(str(error), retry_after_s=NO_LEADER_RETRY_S), path)
         except (StoreFailed, StoreClosed) as error:
             answer = problem_answer(NotServing(str(error), retry_after_s=NOT_SERVING_RETRY_S), path)
         except Exception as error:
@@ -127,6 +145,15 @@ class Edge:
             location = quote(bare, safe=_SAFE_IN_PATH) + question + quote(query, safe=_SAFE_IN_PATH + "?")
             return empty_answer(301 if request.method in ("GET", "HEAD") else 307, [("Location", location)])
         raise NotFound(f"no route {path}; the API begins at /engine")
+
+    async def _be_consistent(self, request: BaseRequest) -> None:
+        """Wait as long as the wanted consistency asks for (decisions 35). Raises `BadRequest`, `Unavailable`."""
+        wanted = request.query.get(CONSISTENCY, "local")
+        if wanted == "linearizable":
+            await self._engine.read_barrier()
+        elif wanted != "local":
+            message = f"{wanted[:80]!r} is not one of local, linearizable"
+            raise BadRequest(f"{CONSISTENCY}: {message}", errors=[finding(CONSISTENCY, "bad_value", message)])
 
     def _cors(self, request: BaseRequest) -> list[Header]:
         if "*" in self._origins:

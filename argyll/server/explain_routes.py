@@ -13,7 +13,7 @@ from argyll.flow.explain import History, NothingHappened, UnknownAttribute, Unkn
 from argyll.model.events import decode_payload
 from argyll.server.answers import Answer, json_answer
 from argyll.server.problems import BadRequest, Finding, NotFound, finding
-from argyll.server.requests import refusal
+from argyll.server.requests import CONSISTENCY, refusal
 
 if TYPE_CHECKING:
     from aiohttp.web import BaseRequest
@@ -80,7 +80,7 @@ def _question(request: BaseRequest) -> _Question:
     findings: list[Finding] = [
         finding(name, "unknown_field", f"unknown parameter {name[:80]!r}; {did_you_mean(name, _Question._fields)}")
         for name in query
-        if name not in _Question._fields
+        if name not in (*_Question._fields, CONSISTENCY)
     ]
     text = query.get("at", "")
     if text and not (text.isascii() and text.isdigit() and len(text) < 19):

@@ -16,6 +16,7 @@ FLUSH_REST = 2.0
 message leaves in the turn it was committed, with many they travel in batches and writing never takes over the loop."""
 
 GOING_AWAY = 1001
+TRY_AGAIN = 1013
 
 
 class Hub:
@@ -90,6 +91,11 @@ class Hub:
             connection.flush()
         ended_s = self._now_s()
         self._flush_at_s = ended_s + (ended_s - started_s) * FLUSH_REST
+
+    def start_over(self) -> None:
+        """Events were missed that nobody can send: close every socket with 1013, so that its client resumes by sequence."""
+        for connection in list(self._connections):
+            connection.close(TRY_AGAIN, "events were missed; resume from the last sequence")
 
     async def close(self) -> None:
         """Send what waits, then close every socket with 1001."""

@@ -18,6 +18,8 @@ from argyll.model.limits import MAX_FLOWS_PAGE
 from argyll.server.bodies import bad_json, check_depth, decode_body
 from argyll.server.problems import BadRequest, Finding, finding, pointer
 
+CONSISTENCY = "consistency"
+"""The query parameter of every GET: `local` shows what this node knows, `linearizable` what any node acknowledged."""
 FLOW_STATUSES: tuple[str, ...] = get_args(FlowStatus)
 SORTS = ("recent_asc", "recent_desc")
 
@@ -49,6 +51,12 @@ class QueryFlows(Struct, forbid_unknown_fields=True):
     sort: str | None = None
 
 
+class Transfer(Struct, forbid_unknown_fields=True):
+    """`POST /engine/raft/transfer`; without `to` the engine chooses."""
+
+    to: str | None = None
+
+
 Shape = TypeVar("Shape", bound=Struct)
 
 
@@ -75,6 +83,7 @@ class BodyReader(Generic[Shape]):
 read_start = BodyReader(StartFlow)
 read_preview = BodyReader(PreviewPlan)
 read_query = BodyReader(QueryFlows)
+read_transfer = BodyReader(Transfer)
 
 
 def refusal(findings: Sequence[Finding]) -> BadRequest:

@@ -8,11 +8,13 @@ from tools.reference.markdown import HEAD, code, cover, paragraphs, table
 
 _WORDS = {
     "GET /health": "Liveness: 200 while the process answers; `X-Argyll-Raft-State` is the node's role.",
-    "GET /ready": "Readiness: 503 with `Retry-After` until the node can serve.",
+    "GET /ready": "Readiness: 503 with `Retry-After` until the node can serve, and while too few nodes are reached to record anything.",
     "GET /engine": "Catalog and cluster in one answer.",
     "GET /engine/": "The same.",
     "GET /engine/cluster": "What each node reported about the health of steps.",
     "GET /engine/cluster/events": "History of the cluster, in pages.",
+    "GET /engine/raft": "The log as this node sees it: role, term, indexes, and of each other node its lag and last contact.",
+    "POST /engine/raft/transfer": "Leadership to the node `to`, or to the one that is furthest; 409 on a node that does not lead.",
     "GET /engine/health": "The cluster with steps nobody reported on as `unknown`.",
     "GET /engine/health/{step}": "The worst that any node says of a step.",
     "GET /engine/catalog": "Every step, and who writes and reads each attribute.",
@@ -44,6 +46,9 @@ _RULES = """## Rules for all routes
 - A refusal is `application/problem+json` (RFC 9457) with `type`, `title`, `status`, `detail`, `instance`, `error` (the same text as
   `detail`) and, where there are several findings, `errors`: a list of `{path, code, message}` with all of them.
 - A known path with a wrong method is 405 with `Allow`. GET routes answer HEAD. 503 carries `Retry-After`.
+- A GET shows what the node knows. With `?consistency=linearizable` it first waits until that is everything any node has acknowledged;
+  with too few nodes that is 503. A write may be sent to any node, and that node shows it once it has answered.
+- 503 of kind `outcome-uncertain` means that a write may still be committed; every other one means that nothing was recorded.
 - Moments are RFC 3339 in UTC with microseconds; one that has not come yet is left out. Lists are never null.
 - There is no authentication yet: bind a loopback address, or put a proxy that asks before the node."""
 

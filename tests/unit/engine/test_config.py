@@ -66,6 +66,11 @@ BAD: dict[str, list[Any]] = {
     "health_period_s": ["0", "-1", "nan"],
     "unhealthy_wait_s": ["-0.1", "nan"],
     "fsync": ["never"],
+    "raft_servers": ["n1", "n1=host", "=host:1", "n1=host:1,n1=host:2", "n1=:1", "n1=host:65536", ","],
+    "raft_address": ["host", ":1", "host:0", "host:x"],
+    "raft_tls_cert": ["", " "],
+    "raft_tls_key": ["", " "],
+    "raft_tls_ca": ["", " "],
     "max_retries": ["0", "-1"],
     "init_backoff_ms": ["0"],
     "max_backoff_ms": ["0", "1e3"],
@@ -102,3 +107,20 @@ def test_an_unknown_setting_in_the_file_is_refused_with_the_known_ones():
 def test_a_cap_below_the_first_backoff_is_refused():
     with pytest.raises(ConfigError, match="RETRY_MAX_BACKOFF"):
         load({}, {"RETRY_INITIAL_BACKOFF": "500", "RETRY_MAX_BACKOFF": "400"})
+
+
+def test_a_cluster_is_every_node_by_name():
+    config = load({"node_id": "n1"}, {"RAFT_SERVERS": "n1=a:1, n2=b:2,,n3=[::1]:3"})
+    assert config.raft_servers == {"n1": "a:1", "n2": "b:2", "n3": "[::1]:3"}
+    assert config.is_clustered
+    assert not load({"node_id": "n1"}, {"RAFT_SERVERS": "n1=a:1"}).is_clustered
+
+
+def test_a_cluster_without_this_node_is_refused():
+    with pytest.raises(ConfigError, match="RAFT_SERVERS names n2, n3 and not this node, argyll-1"):
+        load({}, {"RAFT_SERVERS": "n2=a:1,n3=b:2"})
+
+
+def test_half_of_tls_is_refused():
+    with pytest.raises(ConfigError, match="ARGYLL_RAFT_TLS_KEY is missing"):
+        load({}, {"ARGYLL_RAFT_TLS_CERT": "a.pem", "ARGYLL_RAFT_TLS_CA": "ca.pem"})

@@ -2,11 +2,13 @@
 
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
+from pathlib import Path
 from typing import Any
 
 import aiohttp
 import pytest
 
+from argyll.engine import EngineConfig
 from argyll.engine.errors import FlowNotFound, InvalidRequest, StepNotFound, UnknownToken
 from argyll.model import json
 from argyll.model.catalog import Catalog, Cluster, Health
@@ -14,7 +16,27 @@ from argyll.model.plan import Plan
 from argyll.model.views import catalog_view, cluster_view
 from argyll.model.wire import step_from_json
 from argyll.server import RunningServer, ServerConfig, serve
-from argyll.store import Committed, FlowPage, FlowQuery, FlowRow, NewEvent, Record
+from argyll.store import Committed, FlowPage, FlowQuery, FlowRow, LogStatus, NewEvent, Record
+
+LOG = LogStatus(
+    role="leader",
+    term=3,
+    leader="n1",
+    first_index=1,
+    last_index=12,
+    commit_index=11,
+    applied_index=11,
+    segments=1,
+    bytes=4_096,
+    in_flight_appends=1,
+    in_flight_bytes=10,
+    fsync="inline",
+    fsyncs=7,
+    fsync_last_us=100,
+    fsync_worst_us=900,
+    cut_bytes=0,
+    node_id="n1",
+)
 
 AT_US = 1_767_323_045_000_006
 
@@ -24,7 +46,8 @@ class MemoryEngine:
 
     def __init__(self) -> None:
         self.node_id = "n1"
-        self.raft_state = "leader"
+        self.config = EngineConfig(data_dir=Path("/nowhere"), node_id="n1")
+        self.log = LOG
         self.ready = True
         self.catalog = Catalog()
         self.cluster = Cluster()
@@ -35,6 +58,24 @@ class MemoryEngine:
         self.fail_with: Exception | None = None
         self.before_read: Callable[[], Awaitable[None]] | None = None
         self._listeners: list[Callable[[Committed], None]] = []
+        self._reset_listeners: list[Callable[[], None]] = []
+
+    def log_status(self) -> LogStatus:
+        return self.log
+
+    async def read_barrier(self) -> None:
+        self._heard("barrier")
+
+    async def transfer_leadership(self, to: str | None) -> None:
+        self._heard("transfer", to)
+
+    def listen_reset(self, callback: Callable[[], None]) -> Callable[[], None]:
+        self._reset_listeners.append(callback)
+        return lambda: self._reset_listeners.remove(callback)
+
+    def reset(self) -> None:
+        for listener in [*self._reset_listeners]:
+            listener()
 
     def commit(self, aggregate: tuple[str, ...], *types: str, data: bytes = b"{}") -> None:
         history = self.histories.setdefault(aggregate, [])

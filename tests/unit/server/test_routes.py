@@ -3,8 +3,10 @@
 from typing import Any
 
 import pytest
+from msgspec import structs
 
-from argyll.engine.errors import MissingInputs, Overloaded, StepConflict
+from argyll.engine.errors import LeadershipStays, MissingInputs, OutcomeUncertain, Overloaded, StepConflict, Unavailable
+from argyll.store import PeerStatus
 
 STEP: dict[str, Any] = {
     "id": "s",
@@ -209,3 +211,75 @@ async def test_only_listed_origins_when_configured(start: Any):
     assert allowed["Access-Control-Allow-Origin"] == "http://ui"
     assert "Access-Control-Allow-Origin" not in refused
     assert allowed["Vary"] == refused["Vary"] == "Origin"
+
+
+async def test_a_linearizable_read_waits_for_the_barrier_first(api: Any):
+    for path in ("/engine/catalog", "/engine/flow/nobody", "/engine/flow/nobody/explain"):
+        await api.call("GET", f"{path}?consistency=linearizable")
+        await api.call("GET", f"{path}?consistency=local")
+        await api.call("GET", path)
+        assert api.engine.calls == [("barrier",)]
+        api.engine.calls.clear()
+
+
+async def test_a_linearizable_read_without_quorum_is_503(api: Any):
+    api.engine.fail_with = Unavailable("no leader", retry_after_s=1)
+    status, _, headers = await api.call("GET", "/engine/catalog?consistency=linearizable")
+    assert (status, headers["Retry-After"]) == (503, "1")
+
+
+async def test_another_consistency_is_400(api: Any):
+    status, body, _ = await api.call("GET", "/engine/catalog?consistency=strong")
+    assert status == 400
+    assert body["errors"][0]["path"] == "consistency"
+    assert "local, linearizable" in body["error"]
+
+
+@pytest.mark.parametrize(
+    ("failure", "kind"),
+    [
+        (OutcomeUncertain("perhaps", retry_after_s=1), "outcome-uncertain"),
+        (Unavailable("surely not", retry_after_s=1), "unavailable"),
+    ],
+)
+async def test_a_503_says_whether_the_write_may_still_be_committed(api: Any, failure: Exception, kind: str):
+    api.engine.fail_with = failure
+    status, body, headers = await api.call("POST", "/engine/flow", {"id": "f", "goals": ["a"]})
+    assert (status, body["type"], headers["Retry-After"]) == (503, f"urn:argyll:problem:{kind}", "1")
+
+
+PEER = PeerStatus("n2", is_connected=True, match_index=10, lag=2, last_contact_ms=40, receives_state=False)
+
+
+async def test_the_log_is_shown_with_its_peers(api: Any):
+    api.engine.log = structs.replace(api.engine.log, peers=(PEER,), leader="n1")
+    api.engine.config = structs.replace(api.engine.config, raft_servers={"n1": "a:1", "n2": "b:2"})
+    _, body, _ = await api.call("GET", "/engine/raft")
+    assert (body["role"], body["term"], body["leader_id"], body["has_quorum"]) == ("leader", 3, "n1", True)
+    assert (body["first_index"], body["last_index"], body["commit_index"], body["applied_index"]) == (1, 12, 11, 11)
+    assert body["peers"] == [
+        {"id": "n2", "address": "b:2", "is_connected": True, "match_index": 10, "lag": 2, "last_contact_ms": 40,
+         "receives_state": False}
+    ]  # fmt: skip
+
+
+async def test_health_names_the_leader(api: Any):
+    api.engine.log = structs.replace(api.engine.log, role="follower", leader="n2")
+    api.engine.config = structs.replace(api.engine.config, raft_servers={"n1": "a:1", "n2": "b:2"})
+    _, body, headers = await api.call("GET", "/health")
+    assert headers["X-Argyll-Raft-State"] == "follower"
+    assert body["details"]["backend"] == {
+        "type": "raft", "state": "follower", "leader_address": "b:2", "leader_id": "n2",
+    }  # fmt: skip
+
+
+@pytest.mark.parametrize(("body", "to"), [(None, None), ({}, None), ({"to": "n2"}, "n2")])
+async def test_leadership_is_transferred(api: Any, body: Any, to: str | None):
+    assert (await api.call("POST", "/engine/raft/transfer", body))[0] == 200
+    assert api.engine.calls == [("transfer", to)]
+
+
+async def test_a_transfer_asked_of_a_follower_is_409(api: Any):
+    api.engine.fail_with = LeadershipStays("this node is not the leader; ask n2")
+    status, body, _ = await api.call("POST", "/engine/raft/transfer")
+    assert (status, body["detail"]) == (409, "this node is not the leader; ask n2")

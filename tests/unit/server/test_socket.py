@@ -333,3 +333,11 @@ async def test_a_failing_read_closes_the_socket_with_1011(api: Any):
     other = await talk(api)
     await other.say("subscribe", sub_id="s", aggregate_ids=[X], include_state=True)
     assert (await other.socket.receive()).data == 1011
+
+
+async def test_sockets_that_missed_events_are_closed_with_1013(api: Any):
+    client = await talk(api)
+    await client.ask("subscribe", sub_id="s")
+    api.engine.reset()
+    message = await client.socket.receive()
+    assert (message.data, "resume" in message.extra) == (1013, True)

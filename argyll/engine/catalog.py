@@ -18,7 +18,6 @@ from argyll.engine.errors import (
     InvalidCatalog,
     InvalidRequest,
     InvalidStep,
-    Overloaded,
     SequenceConflict,
     StepConflict,
     StepNotFound,
@@ -33,8 +32,7 @@ from argyll.model.json import JSON, encode
 from argyll.model.step import Step, WorkConfig
 from argyll.model.wire import canonical_step, step_to_json
 from argyll.scripts import Scripts
-from argyll.store import Append, Committed, Conflict, EntryTooLarge, NewEvent, OutcomeUnknown, Store
-from argyll.store import Overloaded as StoreOverloaded
+from argyll.store import Append, Committed, Conflict, EntryTooLarge, NewEvent, Store
 
 CATALOG = ("catalog",)
 MAX_COMMAND_TRIES = 8
@@ -162,7 +160,7 @@ class CatalogCommands:
     async def commit(self, decide: Decision[Decided]) -> Decided:
         """Append what is decided on the committed catalog; decided again when another append came first.
 
-        Raises what `decide` raises, `Overloaded`, `TooLarge`, `Unavailable`.
+        Raises what `decide` and the store raise, `TooLarge`, `Unavailable`.
         """
         async with self._lock:
             for _ in range(MAX_COMMAND_TRIES):
@@ -219,10 +217,8 @@ class CatalogCommands:
         encoded = [NewEvent(event.event_type, encode(event)) for event in events]
         try:
             await self._store.append(Append(CATALOG, self.catalog.sequence, self._now_us(), encoded))
-        except (Conflict, OutcomeUnknown):
+        except Conflict:
             return False
-        except StoreOverloaded as error:
-            raise Overloaded(str(error), retry_after_s=1) from error
         except EntryTooLarge as error:
             raise TooLarge(str(error)) from error
         return True

@@ -18,7 +18,11 @@ from typing import Any, TypeVar
 from argyll.engine import invocation
 from argyll.engine.caller import HttpCaller, StepCaller
 from argyll.engine.catalog import CATALOG, CatalogCommands
+from argyll.engine.catalog_apply import Revisions
+from argyll.engine.catalog_index import CatalogIndex
 from argyll.engine.catalog_ownership import NOBODY, Writer
+from argyll.engine.catalog_rollback import Rollback
+from argyll.engine.catalog_sources import Sources
 from argyll.engine.claims import Claims
 from argyll.engine.clock import Clock
 from argyll.engine.cluster import ClusterRecord
@@ -117,8 +121,14 @@ class Engine:
         self._memo = Memo(config.memo_cache_entries)
         self._timers = Timers(now_us, self._wake)
         self._catalog = CatalogCommands(
-            store, self.scripts, config.work, now_us, self._catalog_changed, lambda owner: "reject"
+            store, self.scripts, config.work, now_us, self._catalog_changed, lambda owner: self.sources.policy(owner)
         )
+        self.index = CatalogIndex(self._catalog)
+        """The catalog in short, for those who compare."""
+        self.sources = Sources(store, self._catalog, now_us, self._step_status)
+        """The records of the sources that own steps."""
+        self.revisions = Revisions(store, self._catalog, self.sources)
+        """What applies a source's revisions."""
         self._planner = Planner(self._catalog.catalog, self._evaluator.matches)
         self._record = ClusterRecord(store, now_us)
         self._health = HealthMonitor(
@@ -215,11 +225,39 @@ class Engine:
         await self._recorded(lambda: self._catalog.unregister(step_id, by))
 
     async def apply_catalog(self, value: JSON) -> JSON:
-        """Apply a whole desired set. Raises `InvalidRequest`, `InvalidCatalog`, `SequenceConflict`, `StepOwned`."""
-        answer = await self._recorded(lambda: self._catalog.apply(value))
+        """Apply an owner's whole desired set, or a revision of a source. Raises what `CatalogCommands.apply` and
+        `Revisions.apply` do."""
+        to = self.revisions if isinstance(value, dict) and "source" in value else self._catalog
+        answer = await self._recorded(lambda: to.apply(value))
         if answer["applied"]:
             changed = [self.catalog.steps[i] for i in answer["created"] + answer["updated"] if i in self.catalog.steps]
             await self._registered(changed)
+        return answer
+
+    # sources
+
+    async def configure_source(self, source: str, value: JSON, actor: str = "") -> JSON:
+        """Configure a source and show it. Raises as `Sources.configure`."""
+        return await self._recorded(lambda: self.sources.configure(source, value, actor))
+
+    async def delete_source(self, source: str, actor: str = "") -> list[str]:
+        """Forget a source: the ids of steps that belong to nobody now. Raises as `Sources.delete`."""
+        return await self._recorded(lambda: self.sources.delete(source, actor))
+
+    async def decide_source(self, source: str, decision: str, value: JSON, actor: str = "") -> JSON:
+        """Record what a person decided about a source, and show it. Raises as `Sources.decide`."""
+        return await self._recorded(lambda: self.sources.decide(source, decision, value, actor))
+
+    async def report_source(self, source: str, value: JSON) -> bool:
+        """Record what an agent saw; False when that was known. Raises as `Sources.report`."""
+        return await self._recorded(lambda: self.sources.report(source, value))
+
+    async def roll_back_source(self, source: str, value: JSON, actor: str = "") -> JSON:
+        """Give a source's steps the content of an earlier revision, and hold it. Raises as `Rollback.run`."""
+        rollback = Rollback(self._store, self._catalog, self.sources, self.revisions)
+        answer = await self._recorded(lambda: rollback.run(source, value, actor))
+        changed = [self.catalog.steps[i] for i in answer["created"] + answer["updated"] if i in self.catalog.steps]
+        await self._registered(changed)
         return answer
 
     # flows
@@ -302,6 +340,9 @@ class Engine:
                 return encode(cluster_view(self.cluster, [self.node_id])), self.cluster.sequence
             case ("flow", flow_id):
                 return await self.flow_view(flow_id)
+            case ("source", source):
+                known = self.sources.is_known(source)
+                return (encode(self.sources.view(source)), self.sources.sequence(source)) if known else None
             case _:
                 return None
 
@@ -425,6 +466,8 @@ class Engine:
         kind = committed.aggregate[0]
         if kind == "catalog":
             self._catalog.on_committed(committed)
+        elif kind == "source":
+            self.sources.on_committed(committed)
         elif kind == "cluster":
             self._record.on_committed(committed)
         for listener in list(self._listeners):
@@ -435,6 +478,13 @@ class Engine:
                 log.exception("a listener failed on %s", committed.aggregate)
         if kind == "flow":
             self._flows.on_committed(committed)
+
+    def _step_status(self, step_id: str) -> str:
+        """The health of a step by itself; a flow step has none of its own."""
+        step = self.catalog.steps.get(step_id)
+        if step is None or step.type == "flow":
+            return "healthy"
+        return self._health.resolved(step_id, self.catalog).status
 
     def _catalog_changed(self, catalog: Catalog) -> None:
         self._planner.catalog_changed(catalog)
@@ -488,6 +538,7 @@ class Engine:
         self._planner.catalog_changed(self._catalog.catalog)
         self._flows.reload()
         self._record.reload()
+        self.sources.reload()
         if self._recovered:
             self._spawn(self._take_over.start())
         for listener in list(self._reset_listeners):

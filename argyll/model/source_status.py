@@ -7,10 +7,10 @@ from collections.abc import Iterable, Mapping
 
 import msgspec
 
-from argyll.model.catalog import Applied, Catalog
+from argyll.model.catalog import Applied, Catalog, SourceMark
 from argyll.model.json import JSON
 from argyll.model.revision import live_hash
-from argyll.model.source import DEFAULT_CONFIG, Problem, SourceState
+from argyll.model.source import DEFAULT_CONFIG, Hold, Problem, SourceState
 from argyll.model.times import US_PER_S, from_rfc3339, to_rfc3339
 from argyll.model.wire import JSONObject
 
@@ -26,9 +26,17 @@ def is_suspended(state: SourceState, now_us: int) -> bool:
     return suspension is not None and (not suspension.until or now_us < from_rfc3339(suspension.until))
 
 
-def holds_back(state: SourceState, revision: str) -> bool:
-    """Whether a hold keeps a revision out."""
+def current_hold(state: SourceState, mark: SourceMark | None) -> Hold | None:
+    """The hold that is in force: one until the next commit ends with the first revision that it does not name."""
     hold = state.hold
+    if hold is None or hold.until == "resume" or mark is None:
+        return hold
+    named = {hold.at, *hold.skip}
+    return None if any(a.at_us >= hold.at_us and a.revision not in named for a in mark.applies) else hold
+
+
+def holds_back(hold: Hold | None, revision: str) -> bool:
+    """Whether a hold keeps a revision out."""
     if hold is None or revision == hold.at:
         return False
     return hold.until == "resume" or revision in hold.skip
@@ -54,6 +62,7 @@ def source_view(
     """A source's record and status. `health` maps ids of its steps to healthy, unhealthy or unknown."""
     mark = catalog.sources.get(source)
     last = mark.last if mark is not None else None
+    hold = current_hold(state, mark)
     drift = drifted(catalog, source)
     problem = _open_problem(state, last)
     unhealthy = sorted(step_id for step_id, status in health.items() if status == "unhealthy")
@@ -61,9 +70,9 @@ def source_view(
         "id": source,
         "configured": state.config is not None,
         "config": msgspec.to_builtins(state.config or DEFAULT_CONFIG),
-        "sync": _sync(state, last, drift),
-        "health": _health(state, last, problem, now_us, health),
-        "phase": _phase(state, last, problem, now_us),
+        "sync": _sync(state, last, hold, drift),
+        "health": _health(state, last, hold, problem, now_us, health),
+        "phase": _phase(state, last, hold, problem, now_us),
         "owned": len(catalog.owned_by(source)),
         "drifted": drift,
         "fighting": state.fighting,
@@ -74,7 +83,7 @@ def source_view(
         view["observed"] = {"revision": state.observed, "description": state.description} | _at(state.observed_at_us)
     if last is not None:
         view["applied"] = applied_view(last)
-    return view | _decisions(state, now_us) | _troubles(state, problem)
+    return view | _decisions(state, hold, now_us) | _troubles(state, problem)
 
 
 def applied_view(applied: Applied) -> JSONObject:
@@ -92,20 +101,25 @@ def _given(**fields: JSON) -> JSONObject:
     return {name: value for name, value in fields.items() if value}
 
 
-def _sync(state: SourceState, last: Applied | None, drift: Iterable[str]) -> str:
+def _sync(state: SourceState, last: Applied | None, hold: Hold | None, drift: Iterable[str]) -> str:
     if list(drift):
         return "out_of_sync"
-    if state.hold is not None:
-        return "synced" if last is not None and last.revision == state.hold.at else "out_of_sync"
+    if hold is not None:
+        return "synced" if last is not None and last.revision == hold.at else "out_of_sync"
     if not state.observed or state.degraded:
         return "unknown"
     return "synced" if last is not None and last.revision == state.observed else "out_of_sync"
 
 
 def _health(
-    state: SourceState, last: Applied | None, problem: Problem | None, now_us: int, health: Mapping[str, str]
+    state: SourceState,
+    last: Applied | None,
+    hold: Hold | None,
+    problem: Problem | None,
+    now_us: int,
+    health: Mapping[str, str],
 ) -> str:
-    if is_suspended(state, now_us) or state.hold is not None:
+    if is_suspended(state, now_us) or hold is not None:
         return "suspended"
     if state.degraded or problem is not None or state.fighting or "unhealthy" in health.values():
         return "degraded"
@@ -113,14 +127,14 @@ def _health(
     return "progressing" if settling and "unknown" in health.values() else "healthy"
 
 
-def _phase(state: SourceState, last: Applied | None, problem: Problem | None, now_us: int) -> str:
+def _phase(state: SourceState, last: Applied | None, hold: Hold | None, problem: Problem | None, now_us: int) -> str:
     if is_suspended(state, now_us):
         return "suspended"
     if problem is not None:
         return _PHASES[problem.kind]
     if state.degraded:
         return "retry"
-    if state.hold is not None:
+    if hold is not None:
         return "held"
     applied = last.revision if last is not None else ""
     return "pending" if state.observed and state.observed != applied else "idle"
@@ -134,10 +148,9 @@ def _open_problem(state: SourceState, last: Applied | None) -> Problem | None:
     return None
 
 
-def _decisions(state: SourceState, now_us: int) -> JSONObject:
+def _decisions(state: SourceState, hold: Hold | None, now_us: int) -> JSONObject:
     view: JSONObject = {}
-    if state.hold is not None:
-        hold = state.hold
+    if hold is not None:
         view["hold"] = {"revision": hold.at, "skip": hold.skip, "until": hold.until}
         view["hold"] |= _given(actor=hold.actor, reason=hold.reason) | _at(hold.at_us)
     if state.suspension is not None and is_suspended(state, now_us):

@@ -32,6 +32,7 @@ from argyll.server.problems import (
 from argyll.server.requests import CONSISTENCY
 from argyll.server.router import Router
 from argyll.server.socket_routes import SocketRoutes
+from argyll.server.source_routes import SourceRoutes
 from argyll.server.webhook_routes import WebhookRoutes
 from argyll.store import NoLeader, OutcomeUnknown, StoreClosed, StoreFailed
 
@@ -60,6 +61,7 @@ def build_router(engine: Engine, hub: Hub, config: ServerConfig) -> Router[Handl
     catalog = CatalogRoutes(engine, config)
     flows = FlowRoutes(engine, config)
     history = HistoryRoutes(engine, config)
+    sources = SourceRoutes(engine, config)
     table: tuple[tuple[str, str, Handler], ...] = (
         ("GET", "/health", node.health),
         ("GET", "/ready", node.ready),
@@ -74,6 +76,21 @@ def build_router(engine: Engine, hub: Hub, config: ServerConfig) -> Router[Handl
         ("GET", "/engine/catalog", catalog.catalog),
         ("GET", "/engine/catalog/events", history.catalog),
         ("POST", "/engine/catalog/apply", catalog.apply),
+        ("GET", "/engine/catalog/apply/{apply}", sources.outcome),
+        ("GET", "/engine/catalog/index", sources.index),
+        ("PUT", "/engine/catalog/staging/{apply}/{number}", sources.stage),
+        ("GET", "/engine/source", sources.sources),
+        ("GET", "/engine/source/{source}", sources.source),
+        ("PUT", "/engine/source/{source}", sources.configure),
+        ("DELETE", "/engine/source/{source}", sources.delete),
+        ("GET", "/engine/source/{source}/history", sources.history),
+        ("POST", "/engine/source/{source}/refresh", sources.decide("refresh")),
+        ("POST", "/engine/source/{source}/suspend", sources.decide("suspend")),
+        ("POST", "/engine/source/{source}/resume", sources.decide("resume")),
+        ("POST", "/engine/source/{source}/hold", sources.decide("hold")),
+        ("POST", "/engine/source/{source}/approve", sources.decide("approve")),
+        ("POST", "/engine/source/{source}/rollback", sources.rollback),
+        ("POST", "/engine/source/{source}/report", sources.report),
         ("GET", "/engine/step", catalog.steps),
         ("POST", "/engine/step", catalog.register),
         ("GET", "/engine/step/{step}", catalog.step),

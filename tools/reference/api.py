@@ -19,7 +19,24 @@ _WORDS = {
     "GET /engine/health/{step}": "The worst that any node says of a step.",
     "GET /engine/catalog": "Every step, and who writes and reads each attribute.",
     "GET /engine/catalog/events": "History of the catalog, in pages.",
-    "POST /engine/catalog/apply": "Make an owner's steps exactly the given set, in one commit or not at all.",
+    "POST /engine/catalog/apply": "Make an owner's steps exactly the given set, or apply a revision of a source, in one commit "
+    "or not at all.",
+    "GET /engine/catalog/apply/{apply}": "What became of a revision's apply: `committed`, `staged` or `rejected`; 404 when it has to "
+    "be sent again.",
+    "GET /engine/catalog/index": "Each step's hash and owner, and each source's revision, with an `ETag`.",
+    "PUT /engine/catalog/staging/{apply}/{number}": "A part of a revision that is too large for one body; answers its name.",
+    "GET /engine/source": "Every source with its status.",
+    "GET /engine/source/{source}": "A source's configuration and status.",
+    "PUT /engine/source/{source}": "Configure a source.",
+    "DELETE /engine/source/{source}": "Forget a source; its steps stay and belong to nobody.",
+    "GET /engine/source/{source}/history": "Applied revisions, newest first; `limit` says how many.",
+    "POST /engine/source/{source}/refresh": "Ask the agent to look now.",
+    "POST /engine/source/{source}/suspend": "Apply nothing until it is resumed, or until the moment `until`.",
+    "POST /engine/source/{source}/resume": "End a suspension and a hold.",
+    "POST /engine/source/{source}/hold": "Stay at a revision until a new one comes, or with `pin` until resume.",
+    "POST /engine/source/{source}/approve": "Agree to the plan with a `plan_digest`.",
+    "POST /engine/source/{source}/rollback": "Go back to an earlier revision (`to`, or the one before) and hold it.",
+    "POST /engine/source/{source}/report": "For agents: what they saw. Answers whether it was news.",
     "GET /engine/step": "Every step, by id.",
     "POST /engine/step": "Register a step. 201; 409 when the id is taken by another definition. A step that has an owner: "
     "[below](#steps-that-have-an-owner).",
@@ -73,6 +90,50 @@ _APPLY = """## Applying a catalog
 out. Steps of this owner that are not in the set are removed, steps of other owners are not touched. The answer has `applied`,
 `sequence`, the ids `created`, `updated`, `deleted` and `adopted`, the number `unchanged`, and `warnings`. With `dry_run` nothing is
 changed and the answer says what would be. A stale `expected_sequence` is 409."""
+
+_REVISION = """## Applying a revision
+
+The full form of `POST /engine/catalog/apply` carries what changes rather than everything, and says what it was planned on. What an
+agent sends:
+
+```json
+{"source": "payments", "revision": "9f2c1e4", "previous": "71b0aa2", "apply_id": "mzxw6ytb", "lineage": "fast-forward",
+ "steps": [{"step": {"id": "charge-card"}, "path": "steps/pay.yaml", "doc": 0, "line": 3, "spec_hash": "..."}],
+ "deletes": ["old-step"], "orphans": [], "adopts": [], "transfers": {"x": "other-source"}, "moved": {"old-step": "charge-card"},
+ "preconditions": {"charge-card": null, "old-step": "5d1e9c..."}, "dry_run": false, "plan_digest": null, "prune_ack": null,
+ "actor": "agent:host1"}
+```
+
+| Field | Meaning |
+| --- | --- |
+| `source`, `revision` | Whose steps, and what they are after this |
+| `previous` | The revision that the source has now, null for none; anything else is 409 `stale_revision` |
+| `apply_id` | The same for every attempt at the same apply: a repetition gets the first answer with `duplicate: true` and changes nothing |
+| `lineage` | How it follows the one before: `initial`, `fast-forward`, `resync`, `rewind`, `rewritten`, `rollback` |
+| `steps` | What is created, replaced or taken over, each with the place where it is written and a hash of the agent's own |
+| `chunks` | Names of staged parts whose steps belong to this; 409 `chunk_missing` names those to send again |
+| `deletes`, `orphans` | Owned steps that go, and owned steps that stay and belong to nobody |
+| `adopts` | Steps of nobody to replace though they differ (else 409 `D004`); equal ones are adopted by themselves |
+| `transfers` | Steps to take over with their owner; both sources are of one `group`, or `transfer_from` has the owner |
+| `moved` | Deleted id to new id: no loss |
+| `preconditions` | For every id of `steps` and `deletes` its `live_hash` of the index, null for one that is not there; 409 `precondition_failed` lists what changed |
+| `expected_sequence` | Optional: the whole catalog must be at this sequence |
+| `plan_digest` | Optional: refuse when the plan is another one |
+| `prune_ack` | The digest of the plan that a person approved |
+| `dry_run` | Say what would happen, `blocked` and `plan_digest` included |
+
+The catalog is checked as it will be, then everything is one commit: steps in an order in which no step comes before what it needs, and
+`source_synced` at the end. The answer has `applied`, `duplicate`, `sequence`, `plan_digest`, the ids `created`, `updated`, `deleted`,
+`adopted`, `transferred` and `orphaned`, `live_hashes`, `blocked` and `warnings`.
+
+| Status | Means |
+| --- | --- |
+| 409 | The plan is not of this catalog: read the index, plan again (`step_owned` and `D004` need a person) |
+| 422 | The definitions are wrong, or not allowed for this source: a new revision is needed |
+| 423 | The source is suspended or held |
+| 428 | Somebody has to approve `plan_digest`: `B001` too many deletions, `B002` nothing would be left (only the configuration allows that), `B003` others lose a provider or a goal, `B004` very many changes |
+
+When the answer is lost, `GET /engine/catalog/apply/{apply}` tells what became of it; repeating the same request is as good."""
 
 _OWNED = """## Steps that have an owner
 
@@ -137,6 +198,7 @@ def page() -> str:
         _RULES,
         _FLOW,
         _APPLY,
+        _REVISION,
         _OWNED,
         _PAGES,
         _SOCKET,

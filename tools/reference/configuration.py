@@ -6,8 +6,18 @@ from pathlib import Path
 
 from msgspec import structs
 
-from argyll.engine import caller, catalog_sets, config
+from argyll.engine import (
+    caller,
+    catalog_apply,
+    catalog_guards,
+    catalog_revisions,
+    catalog_sets,
+    catalog_sources,
+    catalog_staging,
+    config,
+)
 from argyll.engine.config import SETTINGS, EngineConfig
+from argyll.model import catalog as model_catalog
 from argyll.model import limits
 from argyll.model.step import DEFAULT_WORK
 from argyll.scripts.interface import DEFAULT_LIMITS, MAX_SCRIPT_CHARS, Limits
@@ -103,6 +113,15 @@ _MODEL = {
 
 _ENGINE = {
     "MAX_APPLY_STEPS": "Steps in one catalog apply.",
+    "MAX_UNAPPROVED_CHANGES": "Steps that one revision may change without an approval, unless it is the source's first.",
+    "MAX_STAGED_APPLIES": "Revisions whose parts a node keeps; the oldest goes first.",
+    "MAX_STAGED_BYTES": "All parts together; the oldest revision goes first.",
+    "MAX_CHUNKS": "Parts of one revision.",
+    "MAX_CHUNK_BYTES": "One part, without its compression.",
+    "MAX_REJECTIONS": "Refused revisions that a node remembers.",
+    "MAX_REMEMBERED_APPLIES": "Applied revisions of a source that repetitions and rollbacks find.",
+    "MAX_SOURCES": "Sources with a record.",
+    "MAX_NAME_CHARS": "A revision, a source's id, an actor.",
     "MAX_CONNECTIONS": "Open connections from a node to step services.",
     "HEALTH_TIMEOUT_S": "How long a health URL may take, in seconds.",
 }
@@ -173,7 +192,10 @@ def _default(field: str, *, of_work: bool) -> str:
 
 
 def _engine_limit(name: str) -> object:
-    homes: Iterable[object] = (catalog_sets, caller, config)
+    homes: Iterable[object] = (
+        catalog_sets, catalog_apply, catalog_guards, catalog_revisions, catalog_sources, catalog_staging, model_catalog,
+        caller, config,
+    )  # fmt: skip
     return next(getattr(home, name) for home in homes if hasattr(home, name))
 
 

@@ -43,7 +43,7 @@ from argyll.engine.errors import (
     Unplannable,
 )
 from argyll.engine.evaluator import ScriptEvaluator
-from argyll.engine.flows import MAX_COMMAND_TRIES, NO_QUORUM_RETRY_S, Flows
+from argyll.engine.flows import MAX_COMMAND_TRIES, NO_QUORUM_RETRY_S, RECHECK_US, Flows
 from argyll.engine.folding import fold
 from argyll.engine.health import HealthMonitor
 from argyll.engine.membership import Membership
@@ -291,11 +291,11 @@ class Engine:
     async def cancel_flow(self, flow_id: str) -> None:
         """End an active flow as failed. Raises `FlowNotFound`, `FlowEnded`, `Unavailable`."""
         self._check_quorum()
-        state = await self._flows.read(flow_id, lambda flow: flow.status.encode())
+        state = await self._flows.read(flow_id, lambda flow: b"ended" if flow.deactivated_at else b"active")
         if state is None:
             raise FlowNotFound(f"flow {flow_id!r} not found")
         if state[0] != b"active":
-            raise FlowEnded(f"flow {flow_id!r} has already {state[0].decode()}")
+            raise FlowEnded(f"flow {flow_id!r} has ended and nothing of it runs any more")
         await self._flows.execute(flow_id, Cancel())
 
     async def complete_work(self, flow_id: str, step_id: str, token: str, outputs: dict[str, JSON]) -> None:
@@ -499,6 +499,11 @@ class Engine:
             pass
         except Unavailable as error:
             log.warning("flow %s waits: %s", flow_id, error)
+            self._timers.set(flow_id, self._clock.now_us() + RECHECK_US)
+        except TooLarge as error:
+            # It would never fit: the flow ends, rather than stand for ever.
+            log.error("flow %s cannot go on: %s", flow_id, error)
+            await self._flows.execute(flow_id, Cancel(f"too large to go on: {error}"))
 
     async def _recover(self) -> None:
         """Take up what was running; in a cluster, catch up before, and go on as nodes come and go."""

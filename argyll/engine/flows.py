@@ -8,7 +8,7 @@ import asyncio
 from collections.abc import Callable, Iterable
 from functools import partial
 
-from msgspec import Struct
+from msgspec import MsgspecError, Struct, structs
 
 from argyll.engine.claims import Claims
 from argyll.engine.errors import (
@@ -58,7 +58,10 @@ from argyll.store import (
 from argyll.store import Overloaded as StoreOverloaded
 
 MAX_COMMAND_TRIES = 16
-"""How often a command is decided anew after losing a race or waiting for a worker."""
+"""How often a command is decided anew after losing a race."""
+
+SMALL_BUDGET = 1
+"""How many steps and items a command may start whose events did not fit into one append with more of them."""
 
 RECHECK_US = 1_000_000
 """How soon a flow is looked at again after an append that failed: the wake-up it would have set is lost with it."""
@@ -79,6 +82,32 @@ class Flight(Struct):
     tx: Transaction
     has_ended: bool = False
     """It was committed, or failed. One whose outcome nobody knew in time has failed and may still be committed."""
+
+
+class _Attempt:
+    """The tries of one command: lost races are counted, waits for workers are not, as each brings an answer; a command
+    that did not fit into one append gets one more chance, with a small budget."""
+
+    __slots__ = ("_left", "shrunk")
+
+    def __init__(self) -> None:
+        self._left = MAX_COMMAND_TRIES
+        self.shrunk = False
+
+    def goes_on(self) -> bool:
+        """Whether there is another try; counts it."""
+        self._left -= 1
+        return self._left >= 0
+
+    def waited(self) -> None:
+        """This try only waited for a worker."""
+        self._left += 1
+
+    def may_shrink(self) -> bool:
+        """Whether the command may run again with a small budget."""
+        first = not self.shrunk
+        self.shrunk = True
+        return first
 
 
 class Flows:
@@ -123,7 +152,8 @@ class Flows:
                 f"(max_pending_appends {self._max_pending_appends})",
                 retry_after_s=1,
             )
-        for _ in range(MAX_COMMAND_TRIES):
+        attempt = _Attempt()
+        while attempt.goes_on():
             existing = await self._usable(flow_id)
             if existing is not None:
                 if await existing.committed():
@@ -131,15 +161,21 @@ class Flows:
                 continue
             self._evaluator.begin_command()
             try:
-                tx = start(flow_id, plan, init, self._make_env(flow_id), metadata, labels)
+                tx = start(flow_id, plan, init, self._env(flow_id, attempt), metadata, labels)
             except NeedsWorker as need:
                 await self._ask_worker(need)
+                attempt.waited()
                 continue
             projection = Projection(tx.flow)
             self.projections.put(projection)
             index = IndexUpdate(status="active", labels=labels or None, root=not is_child_flow_id(flow_id))
-            if await self._committed(projection, self._append(projection, tx, index)):
-                return None
+            try:
+                if await self._committed(projection, self._append(projection, tx, index)):
+                    return None
+            except TooLarge:
+                if not attempt.may_shrink():
+                    raise
+                await self._abandon(projection)
         raise Unavailable(f"flow {flow_id!r}: the command lost {MAX_COMMAND_TRIES} races", retry_after_s=1)
 
     async def execute(self, flow_id: str, command: Command) -> None:
@@ -147,7 +183,8 @@ class Flows:
 
         Raises `FlowNotFound`, `StepNotInFlow`, `UnknownToken`, `TooLarge`, `Unavailable`.
         """
-        for _ in range(MAX_COMMAND_TRIES):
+        attempt = _Attempt()
+        while attempt.goes_on():
             projection = await self._usable(flow_id)
             while projection is not None and projection.in_flight and isinstance(command, Reclaim):
                 # A claim that is on its way is no orphan, but only once it is carried out can that be seen.
@@ -156,10 +193,11 @@ class Flows:
             if projection is None:
                 raise FlowNotFound(f"flow {flow_id!r} not found")
             try:
-                tx = self._decide(projection, command)
+                tx = self._decide(projection, command, attempt)
             except NeedsWorker as need:
                 await self._abandon(projection)
                 await self._ask_worker(need)
+                attempt.waited()
                 continue
             if not tx.events:
                 self._wake(tx)
@@ -167,8 +205,15 @@ class Flows:
                 if await projection.committed():
                     return
                 continue
-            if await self._committed(projection, self._append(projection, tx, None)):
-                return
+            try:
+                if await self._committed(projection, self._append(projection, tx, None)):
+                    if tx.budget or not isinstance(command, Reclaim):
+                        return
+                    attempt.waited()  # orphans are left: they are taken up piece by piece
+            except TooLarge:
+                if not attempt.may_shrink():
+                    raise
+                await self._abandon(projection)
         raise Unavailable(f"flow {flow_id!r}: the command lost {MAX_COMMAND_TRIES} races", retry_after_s=1)
 
     def submit(self, flow_id: str, command: Command, again: Callable[[], None]) -> bool:
@@ -182,13 +227,13 @@ class Flows:
             return False
         try:
             tx = self._decide(projection, command)
-        except NeedsWorker:
+            if tx.events:
+                self._append(projection, tx, None, again)
+                return True
+        except (NeedsWorker, TooLarge):
             return False
-        if not tx.events:
-            self._wake(tx)
-            return not projection.in_flight
-        self._append(projection, tx, None, again)
-        return True
+        self._wake(tx)
+        return not projection.in_flight
 
     async def read(self, flow_id: str, show: Callable[[FlowState], bytes]) -> tuple[bytes, int] | None:
         """What `show` makes of a flow's state, and the state's next sequence, once all of it is committed."""
@@ -302,10 +347,14 @@ class Flows:
             projection = self.projections.get(flow_id)
         return projection
 
-    def _decide(self, projection: Projection, command: Command) -> Transaction:
+    def _env(self, flow_id: str, attempt: "_Attempt | None") -> Env:
+        env = self._make_env(flow_id)
+        return structs.replace(env, budget=SMALL_BUDGET) if attempt is not None and attempt.shrunk else env
+
+    def _decide(self, projection: Projection, command: Command, attempt: "_Attempt | None" = None) -> Transaction:
         self._evaluator.begin_command()
         try:
-            return decide(projection.state, command, self._make_env(projection.state.id))
+            return decide(projection.state, command, self._env(projection.state.id, attempt))
         except FlowLacksStep as error:
             raise StepNotInFlow(f"step {error} is not part of flow {projection.state.id!r}") from error
         except StepLacksToken as error:
@@ -322,6 +371,11 @@ class Flows:
         again: Callable[[], None] | None = None,
     ) -> asyncio.Future[int]:
         state = projection.state
+        try:
+            events = [NewEvent(event.event_type, encode(event)) for event in tx.events]
+        except (ValueError, TypeError, RecursionError, MsgspecError) as error:
+            projection.spoiled = True
+            raise TooLarge(f"events of flow {state.id!r} cannot be written as JSON: {error}") from error
         projection.in_flight += 1
         self.pending_appends += 1
         flight = Flight(projection, tx)
@@ -330,7 +384,7 @@ class Flows:
                 ("flow", state.id),
                 state.sequence - len(tx.events),
                 tx.env.now_us,
-                [NewEvent(event.event_type, encode(event)) for event in tx.events],
+                events,
                 self._index_of(tx, index),
                 flight,
             )

@@ -29,12 +29,13 @@ from argyll.flow.effects import (
     effects_of,
     waiting_children,
 )
-from argyll.flow.env import Claim, Env, Evaluator, OverBudget, ScriptFailed
+from argyll.flow.env import UNLIMITED, Claim, Env, Evaluator, OverBudget, ScriptFailed
 from argyll.flow.transaction import NEVER, Transaction
 from argyll.flow.work import call_metadata, effective_inputs, with_meta
 
 __all__ = [
     "NEVER",
+    "UNLIMITED",
     "Advance",
     "Call",
     "Cancel",

@@ -16,6 +16,7 @@ from argyll.flow.transaction import Transaction
 from argyll.flow.work import TooManyWorkItems, claim_work, expand
 from argyll.model import events as ev
 from argyll.model.flow import (
+    REASON_CANCELLED,
     REASON_MATCH,
     REASON_NOT_NEEDED,
     REASON_PREDICATE,
@@ -117,6 +118,8 @@ def _start_ready(tx: Transaction, ready: dict[str, int]) -> None:
         if recheck_at:
             tx.wake(recheck_at)
             continue
+        if not tx.may_start():
+            return
         _start(tx, step_id, anchor)
         if tx.flow.executions[step_id].status in ("failed", "skipped"):
             tx.review.update(ready)  # the flow may be lost with it: the rest waits until that is known
@@ -215,7 +218,14 @@ def _look_after_compensations(tx: Transaction) -> None:
             restart_due_compensations(tx, step_id)
 
 
-def cancel(tx: Transaction) -> None:
-    """End an active flow as failed on somebody's word (decisions 31)."""
+def cancel(tx: Transaction, reason: str) -> None:
+    """End an active flow as failed on somebody's word (decisions 31). Said again of a flow that has ended, it gives up
+    what still runs: an answer that never comes must not keep a flow for ever."""
     if tx.flow.status == "active":
-        tx.emit(ev.FlowFailed(tx.flow.id, "cancelled"))
+        tx.emit(ev.FlowFailed(tx.flow.id, reason))
+        return
+    for step_id, execution in tx.flow.executions.items():
+        if execution.active:
+            for token, work in list(execution.work_items.items()):
+                if work.status == "active":
+                    tx.emit(ev.WorkCancelled(tx.flow.id, step_id, token, REASON_CANCELLED))

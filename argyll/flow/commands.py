@@ -14,8 +14,9 @@ from argyll.flow.advance import advance, cancel
 from argyll.flow.apply import apply
 from argyll.flow.env import Env, Values
 from argyll.flow.transaction import Transaction
+from argyll.flow.work import effective_inputs
 from argyll.model import events as ev
-from argyll.model.flow import FlowState
+from argyll.model.flow import REASON_CANCELLED, FlowState
 from argyll.model.json import JSON
 from argyll.model.plan import Plan
 
@@ -29,7 +30,10 @@ class Advance(Command, frozen=True):
 
 
 class Cancel(Command, frozen=True):
-    """End the flow as failed; running work may finish."""
+    """End the flow as failed with `reason`; running work may finish. Said of a flow that has ended: give up what still
+    runs."""
+
+    reason: str = REASON_CANCELLED
 
 
 class WorkCommand(Command, frozen=True):
@@ -144,9 +148,14 @@ def _reclaim(tx: Transaction, command: Reclaim) -> None:
     for step_id, execution in flow.executions.items():
         step = tx.step(step_id)
         if execution.active and step.type != "flow":
-            for token, work in execution.work_items.items():
-                if work.status == "active" and command.is_orphan(work.node_id, token):
-                    inputs = {**(execution.inputs or {}), **work.inputs}
+            for token, work in list(execution.work_items.items()):
+                if work.status != "active" or not command.is_orphan(work.node_id, token):
+                    continue
+                if flow.status != "active" and not step.compensable:
+                    # Nobody waits for the result of an ended flow, and nothing would have to be undone.
+                    tx.emit(ev.WorkCancelled(flow.id, step_id, token, REASON_CANCELLED))
+                elif tx.may_start():
+                    inputs = effective_inputs(execution, work)
                     tx.emit(ev.WorkStarted(flow.id, step_id, token, inputs, tx.env.node_id, work.attempt + 1))
         for token in list(execution.compensating):
             work = execution.work_items[token]
@@ -155,8 +164,8 @@ def _reclaim(tx: Transaction, command: Reclaim) -> None:
 
 
 _DECISIONS: dict[type[Command], Callable[[Transaction, Any], None]] = {
-    Advance: lambda tx, c: None,
-    Cancel: lambda tx, c: cancel(tx),
+    Advance: lambda tx, c: tx.touch_all(),
+    Cancel: lambda tx, c: cancel(tx, c.reason),
     Succeed: lambda tx, c: outcomes.record_success(tx, c.step_id, c.token, c.outputs),
     Fail: lambda tx, c: outcomes.record_failure(tx, c.step_id, c.token, c.error),
     NotCompleted: lambda tx, c: outcomes.record_not_completed(

@@ -15,6 +15,9 @@ Values = dict[str, JSON]
 Claim = Literal["yes", "wait", "announce"]
 
 
+UNLIMITED = 1 << 62
+
+
 class ScriptFailed(Exception):
     """A script ended with an error; `str()` is its text."""
 
@@ -55,5 +58,8 @@ class Env(Struct, frozen=True):
     """Remembered outputs of a memoizable step for these inputs, if any."""
     random: Callable[[], float]
     """A number in [0, 1) for jitter."""
+    budget: int = UNLIMITED
+    """How many steps and items the command may start; what is left over is started by the next. Commands whose events
+    would not fit into one append run again with a small one."""
     claim_recheck_us: int = 1_000_000
     """How soon a flow looks again at work that this node may not claim yet."""

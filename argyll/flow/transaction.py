@@ -29,12 +29,13 @@ class Transaction:
     no longer be needed is in `needs`; so a flow settles in time proportional to what a command touched.
     """
 
-    __slots__ = ("ended", "env", "events", "flow", "matches", "needs", "review", "wake_at")
+    __slots__ = ("budget", "ended", "env", "events", "flow", "matches", "needs", "review", "wake_at")
 
     def __init__(self, flow: FlowState, env: Env) -> None:
         self.flow, self.env = flow, env
         self.events: list[Payload] = []
         self.wake_at = NEVER
+        self.budget = env.budget
         self.matches: dict[tuple[str, str], list[bool]] = {}
         """Results of match scripts by (step, attribute), one a candidate: each runs once a command."""
         self.review: set[str] = set()
@@ -61,6 +62,14 @@ class Transaction:
         for step_id in step_ids:
             if step_id in self.flow.pending:
                 worklist.add(step_id)
+
+    def may_start(self) -> bool:
+        """Whether the command may start one more step or item; if not, the flow is looked at again at once."""
+        if self.budget > 0:
+            self.budget -= 1
+            return True
+        self.wake(self.env.now_us)
+        return False
 
     def touch_all(self) -> None:
         """Look at every pending step: the flow is new, or time itself may have changed a verdict."""

@@ -76,6 +76,8 @@ def claim_work(tx: Transaction, step_id: str) -> list[str]:
             if claim == "announce":
                 tx.emit(ev.DispatchDeferred(tx.flow.id, step_id))
             break
+        if not tx.may_start():
+            break
         if _start(tx, step, execution, token):
             ended.append(token)
             if execution.status != "active" or execution.first_failed:

@@ -231,7 +231,7 @@ async def test_too_many_pending_appends_refuse_new_flows(held: HeldNode):
 
 
 async def test_what_does_not_fit_an_append_is_refused_for_good(held: HeldNode):
-    held.store.refusals = [EntryTooLarge(("flow", "f"), 2, 1)]
+    held.store.refusals = [EntryTooLarge(("flow", "f"), 2, 1)] * 2  # whole, then with a small budget
     with pytest.raises(TooLarge, match="max_append_bytes"):
         await held.start("f", "pay")
     assert await held.view("f") is None
@@ -240,7 +240,7 @@ async def test_what_does_not_fit_an_append_is_refused_for_good(held: HeldNode):
 
 async def test_a_result_that_does_not_fit_fails_its_item(held: HeldNode):
     await paying(held)
-    held.store.refusals = [EntryTooLarge(("flow", "f"), 2, 1)] * 2
+    held.store.refusals = [EntryTooLarge(("flow", "f"), 2, 1)] * 3  # at once, whole, and with a small budget
     held.services.answer("pay", {"receipt": "x"})
     state = await held.ended("f")
     assert state["status"] == "failed"

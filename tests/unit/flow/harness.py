@@ -15,6 +15,7 @@ from typing import Any
 
 from argyll.flow import (
     NEVER,
+    UNLIMITED,
     Advance,
     Call,
     Cancel,
@@ -247,6 +248,7 @@ class World:
         self.now_us = T0_US
         self.random: Callable[[], float] = lambda: 0.5
         self.node_id = "n1"
+        self.budget = UNLIMITED
         self.committing: Callable[[Flow], None] = lambda flow: None
         """Called before every append: what raises here loses it."""
         self.committed: Callable[[Flow], None] = lambda flow: None
@@ -267,6 +269,7 @@ class World:
             may_claim=lambda step: self.may_claim(step),
             recall=lambda step, inputs: self.memory.get((step.id, json.canonical(inputs))),
             random=lambda: self.random(),
+            budget=self.budget,
         )
 
     def plan(self, goals: str | Sequence[str], init: Mapping[str, Any] | None = None, mode: Any = "strict") -> Plan:

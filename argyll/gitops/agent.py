@@ -341,8 +341,10 @@ class Agent:
         wait_s = self.pace.after_failures(failures, self.entropy) if failures else self.pace.interval_s
         if look_in_s is not None:
             wait_s = min(wait_s, max(look_in_s, 0.0))
+        # Not wait_for: in Python 3.11 it forgets a cancellation that comes together with the event.
         with suppress(TimeoutError):
-            await asyncio.wait_for(changed.wait(), wait_s)
+            async with asyncio.timeout(wait_s):
+                await changed.wait()
 
 
 class _Both(asyncio.Event):

@@ -365,3 +365,17 @@ async def test_what_waits_for_a_person_or_a_commit_is_looked_at_as_often_as_ever
     assert [(await agent.reconcile(resync=False)).failures for _ in range(3)] == [0, 0, 0]
     source.failure = SourceError("gone")
     assert [(await agent.reconcile(resync=False)).failures for _ in range(3)] == [1, 2, 3]
+
+
+async def test_the_loop_ends_also_when_a_hint_comes_with_its_end():
+    source = FakeSource("a")
+    told: asyncio.Queue[Status] = asyncio.Queue()
+    running = asyncio.create_task(agent_of(source, FakeEngine(), pace=Pace(interval_s=1000)).run(told.put_nowait))
+    await told.get()
+    await asyncio.sleep(0)
+    assert source.changed is not None
+    source.changed.set()
+    await asyncio.sleep(0)
+    running.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await asyncio.wait_for(running, 30)

@@ -5,6 +5,7 @@ File system notices only hasten the next look: they get lost when directories ar
 
 import asyncio
 import os
+import stat
 from collections.abc import AsyncGenerator, Iterator
 from contextlib import asynccontextmanager, suppress
 from pathlib import Path
@@ -92,9 +93,17 @@ class DirectorySource:
 
 def _read(path: Path) -> bytes:
     try:
+        if not stat.S_ISREG(path.stat().st_mode):
+            raise SourceError(f"{path}: not a regular file; only files can hold steps")
         with path.open("rb") as file:
-            return file.read(MAX_FILE_BYTES + 1)
+            content = file.read(MAX_FILE_BYTES + 1)
     except FileNotFoundError:
+        if path.is_symlink():
+            raise SourceError(f"{path}: a link that leads nowhere; remove it or mend it") from None
         raise
     except OSError as error:
         raise SourceError(f"{path}: cannot be read ({error.strerror}); mend its permissions") from error
+    if not content:
+        # A file that is being written is empty for a moment; its steps must not be removed for that.
+        raise SourceError(f"{path}: empty; remove the file, or write a step into it")
+    return content

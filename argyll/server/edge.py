@@ -15,6 +15,7 @@ from aiohttp.web import BaseRequest, StreamResponse
 from argyll.engine.errors import EngineError
 from argyll.engine.errors import Unavailable as NotServing
 from argyll.server.answers import Answer, Header, empty_answer
+from argyll.server.browsers import is_foreign_origin, is_local
 from argyll.server.catalog_routes import CatalogRoutes
 from argyll.server.explain_routes import ExplainRoutes
 from argyll.server.flow_routes import FlowRoutes
@@ -22,6 +23,7 @@ from argyll.server.history_routes import HistoryRoutes
 from argyll.server.node_routes import NodeRoutes
 from argyll.server.problems import (
     BadRequest,
+    ForeignPage,
     MethodNotAllowed,
     NotFound,
     Problem,
@@ -34,7 +36,7 @@ from argyll.server.router import Router
 from argyll.server.socket_routes import SocketRoutes
 from argyll.server.source_routes import SourceRoutes
 from argyll.server.webhook_routes import WebhookRoutes
-from argyll.store import NoLeader, OutcomeUnknown, StoreClosed, StoreFailed
+from argyll.store import NoLeader, OutcomeUnknown, StoreError
 
 if TYPE_CHECKING:
     from argyll.engine import Engine
@@ -121,6 +123,8 @@ class Edge:
         self._router = router
         self._engine = engine
         self._origins = config.cors_origins
+        self._loopback_only = is_local(config.host)
+        self._last_failure = ""
 
     async def handle(self, request: BaseRequest) -> StreamResponse:
         """The answer to a request. Never raises but for a client that is gone."""
@@ -129,6 +133,8 @@ class Edge:
             # A proxy's absolute form, `GET http://host/path`.
             path = request.rel_url.raw_path
         try:
+            if "Origin" in request.headers:
+                self._keep_pages_out(request)
             found = self._router.find(request.method, path)
             if CONSISTENCY in request.raw_path and request.method in ("GET", "HEAD"):
                 await self._be_consistent(request)
@@ -137,7 +143,8 @@ class Edge:
             answer = problem_answer(error, path)
         except (NoLeader, OutcomeUnknown) as error:
             answer = problem_answer(NotServing(str(error), retry_after_s=NO_LEADER_RETRY_S), path)
-        except (StoreFailed, StoreClosed) as error:
+        except StoreError as error:
+            self._log_failure(error)
             answer = problem_answer(NotServing(str(error), retry_after_s=NOT_SERVING_RETRY_S), path)
         except Exception as error:
             if isinstance(error, ConnectionError) and (request.transport is None or request.transport.is_closing()):
@@ -147,6 +154,17 @@ class Edge:
         if self._origins and isinstance(answer, Answer):
             answer.extra += self._cors(request)
         return answer
+
+    def _log_failure(self, error: StoreError) -> None:
+        """Tell once what is wrong with the disk: every request after it fails for the same reason."""
+        if str(error) != self._last_failure:
+            self._last_failure = str(error)
+            logger.error("the store refuses: %s", error)
+
+    def _keep_pages_out(self, request: BaseRequest) -> None:
+        origin, host = request.headers["Origin"], request.headers.get("Host", "")
+        if is_foreign_origin(origin, host, self._origins, loopback_only=self._loopback_only):
+            raise ForeignPage(f"a page of {origin[:200]} asks; pages may only if they are among cors_origins")
 
     async def _astray(self, request: BaseRequest, path: str) -> Answer:
         """What no route answers: OPTIONS, a slash too many, a wrong method, an unknown path."""

@@ -41,6 +41,12 @@ class BadRequest(Problem):
     """The request cannot be read, or asks for what does not exist in this API."""
 
 
+class ForeignPage(Problem):
+    """A browser asks for a page that has no business here."""
+
+    status = 403
+
+
 class NotFound(Problem):
     status = 404
 

@@ -41,7 +41,7 @@ def test_a_file_that_may_not_grow_stops_the_store_and_loses_nothing(tmp_path: Pa
     assert "File too large" in text or "state.db failed" in text, "whichever file reached the limit first"
     assert "restart" in text
     acknowledged = int(count)
-    assert acknowledged > 10
+    assert acknowledged > 0
 
     async def check() -> None:
         store = await Store.open(tmp_path, options=StoreOptions(segment_bytes=64 << 10))

@@ -108,6 +108,7 @@ def _complain(message: str) -> None:
 _COMMANDS = {
     "demo": Lazy("argyll.cli.demo:demo", "Show what Argyll does with a small shop, from git to a finished flow."),
     "serve": Lazy("argyll.cli.serve:serve", "Run an engine node."),
+    "cluster": Lazy("argyll.cli.cluster:cluster", "Run several nodes on this machine, and look after a cluster."),
     "sync": Lazy("argyll.cli.sync:sync", "Make the engine's steps those of a directory or git repository."),
     "check": Lazy("argyll.cli.check:check", "Find what is wrong with step files; needs no engine."),
     "render": Lazy("argyll.cli.render:render", "Print the steps that step files give in an environment."),

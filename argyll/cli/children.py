@@ -55,6 +55,11 @@ class Child:
             raise ChildFailed(f"{name} ended with exit code {process.returncode}\n{_end_of(log)}")
         return cls(name, process, match, log, asyncio.create_task(_copy(process, log)))
 
+    def kill(self) -> None:
+        """End the process the hard way, as a power cut would. `stop` still has to be called."""
+        with suppress(ProcessLookupError):
+            self.process.kill()
+
     async def stop(self) -> None:
         """End the process and wait until it has ended."""
         await _end(self.process)

@@ -16,16 +16,19 @@ from pathlib import Path
 import click
 
 from argyll import __version__
+from argyll.cli.accident import Accident
 from argyll.cli.children import ChildFailed
 from argyll.cli.errors import CliError, exit_code_of
 from argyll.cli.exitcodes import ExitCode
-from argyll.cli.follow import follow, reporter_for, show_end
+from argyll.cli.follow import Reporter, follow, reporter_for, show_end
+from argyll.cli.nodes import MAX_NODES
 from argyll.cli.options import example, finish
 from argyll.cli.output import columns, fitted, marks_for, styled
 from argyll.cli.stage import Stage, StageError, set_up
 from argyll.cli.sync import describe, make_agent
 from argyll.client import AsyncClient
 from argyll.draw import Progress, as_plan, explain_plan, reasons
+from argyll.engine.ownership import first_choice
 from argyll.gitops import GitSource
 from argyll.model.json import JSON, text
 from argyll.model.plan import Plan
@@ -39,20 +42,26 @@ OWNER = "demo"
 FLOW_TIMEOUT_S = 60.0
 
 
-@click.command(epilog=example("argyll demo\nargyll demo --keep --port 8080"))
+@click.command(epilog=example("argyll demo\nargyll demo --nodes 3\nargyll demo --keep --port 8080"))
 @click.option("--keep", is_flag=True, help="Leave the engine and the shop running until ^C.")
+@click.option("--nodes", type=click.IntRange(1, MAX_NODES), default=1, metavar="COUNT",
+              help="With 3 or more, a node is killed in the middle of the order, and the order completes.")  # fmt: skip
 @click.option("--port", type=click.IntRange(1, 65_535), metavar="PORT", help="The engine's port. Default: a free one.")
 @click.option("--data-dir", type=click.Path(file_okay=False, path_type=Path), metavar="DIR",
               help="Keep everything here, for the next demo too. Default: a directory that is removed.")  # fmt: skip
-def demo(keep: bool, port: int | None, data_dir: Path | None) -> None:
+def demo(keep: bool, nodes: int, port: int | None, data_dir: Path | None) -> None:
     """Show what Argyll does: steps in git become a catalog, a goal becomes a plan, the plan becomes a finished flow.
 
     Starts an engine and a small shop on this machine, and ends them again.
     """
+    if nodes == 2:
+        raise click.BadParameter(
+            "two nodes cannot go on without one of them; take 1, 3 or more", param_hint="'--nodes'"
+        )
     with tempfile.TemporaryDirectory(prefix="argyll-demo-", ignore_cleanup_errors=True) as temporary:
         directory = (data_dir or Path(temporary)).absolute()
         try:
-            status = asyncio.run(_until_signal(directory, port, keep=keep))
+            status = asyncio.run(_until_signal(directory, port, nodes, keep=keep))
         except asyncio.CancelledError as error:
             click.echo("demo stopped; nothing is left running")
             raise click.Abort from error
@@ -64,9 +73,9 @@ def demo(keep: bool, port: int | None, data_dir: Path | None) -> None:
         finish(ExitCode.FAILED)
 
 
-async def _until_signal(directory: Path, port: int | None, *, keep: bool) -> str:
+async def _until_signal(directory: Path, port: int | None, nodes: int, *, keep: bool) -> str:
     """The demo in a task that the first signal cancels; later ones find the end already under way."""
-    playing = asyncio.ensure_future(_play(directory, port, keep=keep))
+    playing = asyncio.ensure_future(_play(directory, port, nodes, keep=keep))
     loop = asyncio.get_running_loop()
     heard = False
 
@@ -81,17 +90,23 @@ async def _until_signal(directory: Path, port: int | None, *, keep: bool) -> str
     return await playing
 
 
-async def _play(directory: Path, port: int | None, *, keep: bool) -> str:
+async def _play(directory: Path, port: int | None, nodes: int, *, keep: bool) -> str:
     async with AsyncExitStack() as cleanup:
         _tell(f"argyll {__version__} demo, in {directory}")
-        stage = await set_up(directory, port, cleanup)
+        stage = await set_up(directory, port, nodes, cleanup)
         _tell(f"engine at {stage.engine_url}, the shop's services at {stage.shop_url}")
+        for node in stage.nodes[1:]:
+            _tell(f"node {node.spec.name} at {node.url}")
         client = await cleanup.enter_async_context(AsyncClient(stage.engine_url))
         await _sync(client, stage)
         plan = await _plan(client)
-        flow_id = f"demo-order-{secrets.token_hex(3)}"
-        progress = await _run(client, flow_id)
+        flow_id = _flow_id(stage)
+        accident = Accident(stage, reporter_for(sys.stdout)) if len(stage.nodes) > 1 else None
+        progress = await _run(client, flow_id, accident or reporter_for(sys.stdout))
         _sum_up(plan, progress)
+        if accident is not None:
+            _heading("the node that was killed")
+            _tell(accident.story)
         _go_on(stage, flow_id, keep=keep)
         if keep:
             await asyncio.Event().wait()
@@ -115,10 +130,19 @@ async def _plan(client: AsyncClient) -> Plan:
     return plan
 
 
-async def _run(client: AsyncClient, flow_id: str) -> Progress:
+def _flow_id(stage: Stage) -> str:
+    """A new flow's id. With several nodes, of one that the node this demo talks to does not look after."""
+    names = [node.spec.name for node in stage.nodes]
+    while True:
+        flow_id = f"demo-order-{secrets.token_hex(3)}"
+        if len(names) == 1 or first_choice(names, flow_id) != names[0]:
+            return flow_id
+
+
+async def _run(client: AsyncClient, flow_id: str, reporter: Reporter) -> Progress:
     _heading(f"argyll flow start {GOAL} --id {flow_id} --wait {_init_options()}")
     await client.start(flow_id, GOAL, INIT, {"demo": "yes"})
-    return await follow(client, flow_id, reporter_for(sys.stdout), FLOW_TIMEOUT_S)
+    return await follow(client, flow_id, reporter, FLOW_TIMEOUT_S)
 
 
 def _sum_up(plan: Plan, progress: Progress) -> None:

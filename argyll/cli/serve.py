@@ -138,6 +138,9 @@ async def _serve(config: "EngineConfig") -> None:
         await server.close(config.drain_s)
     finally:
         await engine.close()
+    if failure := engine.log_status().failure:
+        # A supervisor must see that this was no orderly end.
+        raise CliError(f"the disk failed while serving: {failure}")
 
 
 def _read_config(path: Path | None) -> "Mapping[str, JSON] | None":

@@ -12,8 +12,8 @@ from pathlib import Path
 
 import argyll
 from argyll.cli.children import Child
+from argyll.cli.nodes import HOST, LocalNode, NodeSpec, start_nodes
 
-HOST = "127.0.0.1"
 AUTHORED_ADDRESS = "127.0.0.1:9710"
 """Where the example step files say the shop is; the demo's copy says where it really is."""
 
@@ -33,7 +33,12 @@ class Stage:
 
     directory: Path
     shop_url: str
-    engine_url: str
+    nodes: list[LocalNode]
+    """The engine's nodes; one for a node on its own."""
+
+    @property
+    def engine_url(self) -> str:
+        return self.nodes[0].url
 
     @property
     def repository(self) -> Path:
@@ -49,10 +54,10 @@ def examples() -> Path:
     raise StageError(f"the examples are missing beside {package}; install argyll again")
 
 
-async def set_up(directory: Path, port: int | None, cleanup: AsyncExitStack) -> Stage:
-    """Start the shop and an engine, and commit the steps. `cleanup` ends what was started.
+async def set_up(directory: Path, port: int | None, nodes: int, cleanup: AsyncExitStack) -> Stage:
+    """Start the shop and an engine of so many nodes, and commit the steps. `cleanup` ends what was started.
 
-    `port` is the engine's, or None for a free one. Raises `StageError` and `ChildFailed`.
+    `port` is the first node's, or None for a free one. Raises `StageError` and `ChildFailed`.
     """
     directory.mkdir(parents=True, exist_ok=True)
     source = examples()
@@ -63,17 +68,12 @@ async def set_up(directory: Path, port: int | None, cleanup: AsyncExitStack) -> 
         directory / "shop.log",
     )
     cleanup.push_async_callback(shop.stop)
-    engine = await Child.start(
-        "the engine",
-        [
-            sys.executable, "-m", "argyll", "serve", "--host", HOST, "--port", str(port or free_port()),
-            "--data-dir", str(directory / "data"),
-        ],
-        r"ready at (?P<url>http://\S+)",
-        directory / "engine.log",
-    )  # fmt: skip
-    cleanup.push_async_callback(engine.stop)
-    stage = Stage(directory, shop.match["url"].rstrip("/"), engine.match["url"].rstrip("/"))
+    specs = [
+        NodeSpec(f"n{number}" if nodes > 1 else "argyll-1", port if port and number == 1 else free_port(), free_port())
+        for number in range(1, nodes + 1)
+    ]
+    running = await start_nodes(directory, specs, cleanup)
+    stage = Stage(directory, shop.match["url"].rstrip("/"), running)
     commit_steps(source / "steps", stage)
     return stage
 

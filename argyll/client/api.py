@@ -102,6 +102,14 @@ class AsyncClient:
         """Every node's view of step health: `{last_updated, nodes}`."""
         return await self._send(calls.cluster())
 
+    async def raft(self) -> dict[str, JSON]:
+        """The log as the node sees it: `{node_id, role, term, leader_id, has_quorum, peers, ...}`."""
+        return await self._send(calls.raft())
+
+    async def transfer_leadership(self, to: str | None = None) -> dict[str, JSON]:
+        """Leadership to another node, the one furthest unless named. Raises `Conflict` on a node that does not lead."""
+        return await self._send(calls.transfer_leadership(to))
+
     async def cluster_events(self, start: int = 0) -> AsyncIterator[dict[str, JSON]]:
         """The cluster's history from sequence `start` on."""
         async for event in self._events(calls.cluster_events, start):

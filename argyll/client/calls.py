@@ -84,6 +84,14 @@ def cluster() -> Call:
     return Call("GET", "/engine/cluster")
 
 
+def raft() -> Call:
+    return Call("GET", "/engine/raft")
+
+
+def transfer_leadership(to: str | None) -> Call:
+    return Call("POST", "/engine/raft/transfer", {} if to is None else {"to": to}, repeatable=False)
+
+
 def step_health() -> Call:
     return Call("GET", "/engine/health")
 

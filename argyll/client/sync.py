@@ -77,6 +77,14 @@ class Client:
         """Every node's view of step health: `{last_updated, nodes}`."""
         return self._send(calls.cluster())
 
+    def raft(self) -> dict[str, JSON]:
+        """The log as the node sees it: `{node_id, role, term, leader_id, has_quorum, peers, ...}`."""
+        return self._send(calls.raft())
+
+    def transfer_leadership(self, to: str | None = None) -> dict[str, JSON]:
+        """Leadership to another node, the one furthest unless named. Raises `Conflict` on a node that does not lead."""
+        return self._send(calls.transfer_leadership(to))
+
     def cluster_events(self, start: int = 0) -> Iterator[dict[str, JSON]]:
         """The cluster's history from sequence `start` on."""
         return self._events(calls.cluster_events, start)

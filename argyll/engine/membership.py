@@ -65,7 +65,11 @@ class Membership:
         """Join, and look after the others for as long as this node is there."""
         try:
             while True:
-                self.look()
+                try:
+                    self.look()
+                except Exception:
+                    # Without looking, a dead node's work would wait for ever: the next look may go better.
+                    log.exception("looking for the other nodes failed")
                 await asyncio.sleep(POLL_S)
         finally:
             if self._proposing is not None:

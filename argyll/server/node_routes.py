@@ -34,13 +34,13 @@ class NodeRoutes:
         self._config = config
 
     async def health(self, request: BaseRequest, parameters: tuple[str, ...]) -> Answer:
-        """`GET /health`: 200 while the process answers, whatever the state of the log."""
+        """`GET /health`: 200 while the process answers, 503 once its disk has failed and only a restart can help."""
         engine, log = self._engine, self._engine.log_status()
         # The log of a node on its own names no leader: it is the only one there can be.
         leader_id = log.leader or (engine.node_id if log.role == "leader" else "")
         answer: JSON = {
             "service": "argyll-engine",
-            "status": "healthy",
+            "status": "unhealthy" if log.failure else "healthy",
             "details": {
                 "backend": {
                     "type": "raft",
@@ -51,7 +51,9 @@ class NodeRoutes:
                 "websocket": {"clients": self._hub.connections},
             },
         }
-        return json_answer(answer, headers=[("X-Argyll-Raft-State", log.role)])
+        if log.failure:
+            answer["error"] = log.failure
+        return json_answer(answer, 503 if log.failure else 200, headers=[("X-Argyll-Raft-State", log.role)])
 
     async def ready(self, request: BaseRequest, parameters: tuple[str, ...]) -> Answer:
         """`GET /ready`: 503 until the node can serve, and while too few nodes are reached to record anything."""

@@ -149,3 +149,21 @@ def test_on_a_terminal_the_picture_is_painted_in_place(tmp_path: Path):
     assert "\x1b[1A" in text, "the cursor goes back up"
     assert "send-receipt" in text
     assert "skipped" in text
+
+
+def test_a_node_is_killed_in_the_middle_of_the_order_and_the_order_completes(tmp_path: Path):
+    done = subprocess.run(
+        command("--nodes", "3", "--data-dir", str(tmp_path)),
+        capture_output=True,
+        text=True,
+        timeout=TIMEOUT_S,
+        env=environment(),
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    victim, heir = re.search(
+        r"(n\d) was killed while it called process-payment; (n\d) took the call over", done.stdout
+    ).groups()  # pyright: ignore
+    assert victim != heir
+    assert "flow completed" in done.stdout
+    found = re.findall(r"http://127.0.0.1:(\d+)", done.stdout)
+    assert not any(listening(int(port)) for port in found)

@@ -4,6 +4,7 @@
 proposals and lets messages leave. Nothing acknowledges or votes before its records are on disk. Single-threaded.
 """
 
+import math
 from collections import deque
 from collections.abc import Callable
 from struct import Struct
@@ -263,7 +264,9 @@ class RaftNode:
             answered_s = self.host.answered_s(peer)
             if not leads and peer == self.host.leader:
                 answered_s = self.host.heard_leader_s
-            contact_ms = None if answered_s is None else max(0, round((now_s() - answered_s) * 1000))
+            contact_ms: int | None = None
+            if answered_s is not None and math.isfinite(answered_s):
+                contact_ms = max(0, round((now_s() - answered_s) * 1000))
             match = self.host.match_of(peer) if leads else None
             progress = self._leader.progress.get(peer)
             found.append(

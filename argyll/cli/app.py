@@ -116,6 +116,7 @@ _COMMANDS = {
     "export": Lazy("argyll.cli.export:export", "Write the engine's steps as step files."),
     "plan": Lazy("argyll.cli.plan:plan", "Show what would run to reach goals, and why."),
     "flow": Lazy("argyll.cli.flow:flow", "Start, list, follow and cancel flows."),
+    "source": Lazy("argyll.cli.source:source", "Configure, watch, stop and roll back the sources that own steps."),
     "step": Lazy("argyll.cli.step:step", "List, show, register, update and delete single steps."),
     "script": Lazy("argyll.cli.script:script", "Try scripts: run, check, or line by line."),
     "health": Lazy("argyll.cli.health:health", "Show the health of the engine and its steps."),

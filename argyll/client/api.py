@@ -193,6 +193,66 @@ class AsyncClient:
             )
         )
 
+    # Revisions and sources
+
+    async def apply_revision(self, request: Mapping[str, JSON]) -> dict[str, JSON]:
+        """Applies one revision of a source in one commit, or not at all; the request is that of the API's full form.
+
+        Safe to repeat: an apply that was committed is answered as the first time, with `duplicate`. Raises `Conflict` when
+        the plan is not of this catalog, `StepOwned`, `Invalid`, `Stopped`, `ApprovalNeeded`.
+        """
+        return await self._send(calls.apply_revision(request))
+
+    async def apply_outcome(self, apply_id: str) -> dict[str, JSON]:
+        """What became of a revision: `state` is committed, staged or rejected. `NotFound`: send it again."""
+        return await self._send(calls.apply_outcome(apply_id))
+
+    async def stage(self, apply_id: str, number: int, entries: Sequence[Mapping[str, JSON]]) -> str:
+        """Sends steps of a large revision ahead; the name returned goes into its `chunks`."""
+        answer = await self._send(calls.stage(apply_id, number, entries))
+        return answer["chunk"]
+
+    async def catalog_index(self) -> dict[str, JSON]:
+        """The catalog in short: `{sequence, steps: {id: {live_hash, owner?, ...}}, sources: {id: {revision, ...}}}`."""
+        return await self._send(calls.catalog_index())
+
+    async def sources(self) -> list[dict[str, JSON]]:
+        """Every source with its status, by id."""
+        answer = await self._send(calls.sources())
+        return answer["sources"]
+
+    async def source(self, source_id: str) -> dict[str, JSON]:
+        """A source: configuration, status on three axes, what was decided about it."""
+        return await self._send(calls.source(source_id))
+
+    async def configure_source(self, source_id: str, config: Mapping[str, JSON]) -> dict[str, JSON]:
+        """Makes this the source's whole configuration, and shows the source."""
+        return await self._send(calls.configure_source(source_id, config))
+
+    async def delete_source(self, source_id: str) -> dict[str, JSON]:
+        """Forgets a source. Its steps stay and belong to nobody: `{message, orphaned}`."""
+        return await self._send(calls.delete_source(source_id))
+
+    async def source_history(self, source_id: str, limit: int | None = None) -> list[dict[str, JSON]]:
+        """Applied revisions, newest first."""
+        answer = await self._send(calls.source_history(source_id, limit))
+        return answer["applies"]
+
+    async def decide_source(self, source_id: str, decision: str, **said: JSON) -> dict[str, JSON]:
+        """Records a decision: refresh, suspend (`reason`, `until`), resume, hold (`revision`, `skip`, `pin`), approve
+        (`plan_digest`), each with `actor` and, but for refresh, `reason`. Shows the source.
+        """
+        return await self._send(calls.decide_source(source_id, decision, said))
+
+    async def roll_back_source(self, source_id: str, **said: JSON) -> dict[str, JSON]:
+        """Goes back to revision `to`, or to the one before, and holds it; with `pin` until resume, with `dry_run` not at all."""
+        return await self._send(calls.decide_source(source_id, "rollback", said))
+
+    async def report_source(self, source_id: str, report: Mapping[str, JSON]) -> bool:
+        """For agents: what was seen, as `{type, ...}`. False when that was known."""
+        answer = await self._send(calls.report_source(source_id, report))
+        return answer["recorded"]
+
     # Plans and flows
 
     async def plan(self, goals: calls.Ids, init: Mapping[str, JSON] | None = None) -> dict[str, JSON]:

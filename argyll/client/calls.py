@@ -149,6 +149,59 @@ def apply_catalog(
     return Call("POST", "/engine/catalog/apply", body, repeatable=dry_run)
 
 
+def apply_revision(request: Mapping[str, JSON]) -> Call:
+    # Repeatable: the apply's id makes the second one answer what the first did.
+    return Call("POST", "/engine/catalog/apply", dict(request))
+
+
+def apply_outcome(apply_id: str) -> Call:
+    return Call("GET", f"/engine/catalog/apply/{_segment('apply id', apply_id)}")
+
+
+def stage(apply_id: str, number: int, entries: Sequence[Mapping[str, JSON]]) -> Call:
+    path = f"/engine/catalog/staging/{_segment('apply id', apply_id)}/{number}"
+    return Call("PUT", path, [dict(entry) for entry in entries])
+
+
+def catalog_index() -> Call:
+    return Call("GET", "/engine/catalog/index")
+
+
+def sources() -> Call:
+    return Call("GET", "/engine/source")
+
+
+def source(source_id: str) -> Call:
+    return Call("GET", _source(source_id))
+
+
+def configure_source(source_id: str, config: Mapping[str, JSON]) -> Call:
+    return Call("PUT", _source(source_id), dict(config))
+
+
+def delete_source(source_id: str) -> Call:
+    return Call("DELETE", _source(source_id), repeatable=False)
+
+
+def source_history(source_id: str, limit: int | None) -> Call:
+    query = f"?{urlencode({'limit': limit})}" if limit is not None else ""
+    return Call("GET", f"{_source(source_id)}/history{query}")
+
+
+def decide_source(source_id: str, decision: str, said: Mapping[str, JSON]) -> Call:
+    given = {name: value for name, value in said.items() if value is not None}
+    return Call("POST", f"{_source(source_id)}/{decision}", given, repeatable=False)
+
+
+def report_source(source_id: str, report: Mapping[str, JSON]) -> Call:
+    # Repeatable: what is known already is not written again.
+    return Call("POST", f"{_source(source_id)}/report", dict(report))
+
+
+def _source(source_id: str) -> str:
+    return f"/engine/source/{_segment('source id', source_id)}"
+
+
 def plan(goals: Ids, init: Mapping[str, JSON] | None) -> Call:
     return Call("POST", "/engine/plan", {"goals": _ids(goals), "init": wire_init(init)})
 

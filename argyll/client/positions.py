@@ -190,7 +190,7 @@ class Positions:
 
 
 def _is_exact(path: Path) -> bool:
-    return path in (("catalog",), ("cluster",)) or (len(path) == 2 and path[0] == "flow")
+    return path in (("catalog",), ("cluster",)) or (len(path) == 2 and path[0] in ("flow", "source"))
 
 
 def _distinct(paths: Sequence[Sequence[str]]) -> list[Path]:

@@ -158,6 +158,60 @@ class Client:
             )
         )
 
+    # Revisions and sources
+
+    def apply_revision(self, request: Mapping[str, JSON]) -> dict[str, JSON]:
+        """See `AsyncClient.apply_revision`."""
+        return self._send(calls.apply_revision(request))
+
+    def apply_outcome(self, apply_id: str) -> dict[str, JSON]:
+        """See `AsyncClient.apply_outcome`."""
+        return self._send(calls.apply_outcome(apply_id))
+
+    def stage(self, apply_id: str, number: int, entries: Sequence[Mapping[str, JSON]]) -> str:
+        """See `AsyncClient.stage`."""
+        answer = self._send(calls.stage(apply_id, number, entries))
+        return answer["chunk"]
+
+    def catalog_index(self) -> dict[str, JSON]:
+        """See `AsyncClient.catalog_index`."""
+        return self._send(calls.catalog_index())
+
+    def sources(self) -> list[dict[str, JSON]]:
+        """See `AsyncClient.sources`."""
+        answer = self._send(calls.sources())
+        return answer["sources"]
+
+    def source(self, source_id: str) -> dict[str, JSON]:
+        """See `AsyncClient.source`."""
+        return self._send(calls.source(source_id))
+
+    def configure_source(self, source_id: str, config: Mapping[str, JSON]) -> dict[str, JSON]:
+        """See `AsyncClient.configure_source`."""
+        return self._send(calls.configure_source(source_id, config))
+
+    def delete_source(self, source_id: str) -> dict[str, JSON]:
+        """See `AsyncClient.delete_source`."""
+        return self._send(calls.delete_source(source_id))
+
+    def source_history(self, source_id: str, limit: int | None = None) -> list[dict[str, JSON]]:
+        """See `AsyncClient.source_history`."""
+        answer = self._send(calls.source_history(source_id, limit))
+        return answer["applies"]
+
+    def decide_source(self, source_id: str, decision: str, **said: JSON) -> dict[str, JSON]:
+        """See `AsyncClient.decide_source`."""
+        return self._send(calls.decide_source(source_id, decision, said))
+
+    def roll_back_source(self, source_id: str, **said: JSON) -> dict[str, JSON]:
+        """See `AsyncClient.roll_back_source`."""
+        return self._send(calls.decide_source(source_id, "rollback", said))
+
+    def report_source(self, source_id: str, report: Mapping[str, JSON]) -> bool:
+        """See `AsyncClient.report_source`."""
+        answer = self._send(calls.report_source(source_id, report))
+        return answer["recorded"]
+
     # Plans and flows
 
     def plan(self, goals: calls.Ids, init: Mapping[str, JSON] | None = None) -> dict[str, JSON]:

@@ -231,10 +231,12 @@ class Sources:
         at = said.get("revision") or applied
         if not isinstance(at, str) or not at:
             raise InvalidRequest("there is no applied revision to hold; name one", path="/revision")
-        observed = self._state(source).observed
+        hold = current_hold(self._state(source), mark)
         skip = said.get("skip")
         if skip is None:
-            skip = sorted({applied, observed} - {at, ""})
+            # What an earlier hold kept out is no better for going back still further.
+            kept_out = hold.skip if hold is not None else []
+            skip = sorted({applied, self._state(source).observed, *kept_out} - {at, ""})
         if not isinstance(skip, list) or not all(isinstance(one, str) for one in cast(list[JSON], skip)):
             raise InvalidRequest("skip must be a list of revisions", path="/skip")
         pin = said.get("pin", False)

@@ -153,7 +153,7 @@ def _check_replay(subscribe: Subscribe, from_sequence: int) -> None:
 
 def is_aggregate(path: Aggregate) -> bool:
     """Whether a path is one aggregate rather than a prefix of many."""
-    return path in _ENGINE_PARTS or (len(path) == 2 and path[0] == "flow")
+    return path in _ENGINE_PARTS or (len(path) == 2 and path[0] in ("flow", "source"))
 
 
 def _fit(shape: type[_Shape], value: JSON, place: str, sub_id: str | None) -> _Shape:

@@ -158,7 +158,7 @@ Send `{"type": "subscribe", "data": {...}}` with:
 | Field | Meaning |
 | --- | --- |
 | `sub_id` | A name of your choice; every answer carries it |
-| `aggregate_ids` | A list of `["catalog"]`, `["cluster"]`, `["flow", "order-17"]`, or a prefix such as `["flow"]` for all flows; none means everything |
+| `aggregate_ids` | A list of `["catalog"]`, `["cluster"]`, `["flow", "order-17"]`, `["source", "payments"]`, or a prefix such as `["flow"]` for all flows; none means everything |
 | `event_types` | Only these types; none given means all |
 | `include_state` | Answer first with the state and the sequence it is of, then with the events after it |
 | `from_sequence` | Replay history from there, then go on live, without a gap or a repeat |

@@ -12,6 +12,7 @@ import pytest
 from aiohttp import web
 
 from argyll.client import (
+    ApprovalNeeded,
     AsyncClient,
     BadAnswer,
     Client,
@@ -20,6 +21,7 @@ from argyll.client import (
     NotFound,
     RetryPolicy,
     StepOwned,
+    Stopped,
     Unavailable,
     Unreachable,
     WatchEvent,
@@ -114,6 +116,39 @@ async def test_every_call_has_its_route(serve, client_of):
     assert engine.asked[-1][2] == {
         "owner": "shop", "revision": "r1", "expected_sequence": 4, "dry_run": True, "steps": [{"id": "s"}],
     }  # fmt: skip
+
+
+async def test_every_call_about_sources_has_its_route(serve, client_of):
+    engine = Engine((200, {"chunk": "c", "sources": [], "applies": [], "recorded": True}))
+    client = client_of(await serve(engine.app()))
+    await client.apply_revision({"source": "pay"})
+    await client.apply_outcome("a1")
+    assert await client.stage("a1", 0, [{"step": {}}]) == "c"
+    await client.catalog_index()
+    assert await client.sources() == []
+    await client.source("pay")
+    await client.configure_source("pay", {"dir": "/srv"})
+    await client.delete_source("pay")
+    assert await client.source_history("pay", 5) == []
+    await client.decide_source("pay", "suspend", reason="freeze", until=None)
+    await client.roll_back_source("pay", to="c1")
+    assert await client.report_source("pay", {"type": "recovered"})
+    assert [f"{method} {path}" for method, path, _, _ in engine.asked] == [
+        "POST /engine/catalog/apply", "GET /engine/catalog/apply/a1", "PUT /engine/catalog/staging/a1/0",
+        "GET /engine/catalog/index", "GET /engine/source", "GET /engine/source/pay", "PUT /engine/source/pay",
+        "DELETE /engine/source/pay", "GET /engine/source/pay/history?limit=5", "POST /engine/source/pay/suspend",
+        "POST /engine/source/pay/rollback", "POST /engine/source/pay/report",
+    ]  # fmt: skip
+    assert engine.asked[9][2] == {"reason": "freeze"}
+
+
+@pytest.mark.parametrize(("status", "kind"), [(423, Stopped), (428, ApprovalNeeded)])
+async def test_what_a_person_has_to_settle_is_an_exception_of_its_own(serve, client_of, status, kind):
+    findings = [{"code": "B001", "plan_digest": "sha256:1"}]
+    client = client_of(await serve(Engine((status, {"detail": "no", "errors": findings})).app()))
+    with pytest.raises(kind) as raised:
+        await client.apply_revision({"source": "pay"})
+    assert getattr(raised.value, "plan_digest", "sha256:1") == "sha256:1"
 
 
 def test_both_clients_offer_the_same():

@@ -27,7 +27,14 @@ def test_who_may_ask(origin: str, host: str, allowed: tuple[str, ...], loopback_
 
 @pytest.mark.parametrize(
     ("authority", "local"),
-    [("localhost", True), ("a.localhost:1", True), ("127.9.9.9", True), ("[::1]", True), ("10.0.0.1", False), ("", False)],
+    [
+        ("localhost", True),
+        ("a.localhost:1", True),
+        ("127.9.9.9", True),
+        ("[::1]", True),
+        ("10.0.0.1", False),
+        ("", False),
+    ],
 )
 def test_what_means_this_machine(authority: str, local: bool) -> None:
     assert is_local(authority) is local

@@ -239,13 +239,18 @@ async def test_a_webhook_with_a_problem_fails_work(node: Node, payments: tuple[s
     assert "card refused" in next(e["data"]["error"] for e in events if e["type"] == "work_failed")
 
 
-async def test_a_flow_is_cancelled_once(node: Node, payments: tuple[str, asyncio.Queue[str]]):
+async def test_cancelling_ends_a_flow_and_again_gives_up_what_still_runs(
+    node: Node, payments: tuple[str, asyncio.Queue[str]]
+):
     url, webhooks = payments
     await node.call("POST", "/engine/step", pay(url))
     await node.call("POST", "/engine/flow", {"id": "f", "goals": ["pay"]})
     await webhooks.get()
     assert (await node.call("POST", "/engine/flow/f/cancel"))[0] == 200
     assert (await node.call("GET", "/engine/flow/f"))[1]["status"] == "failed"
+    assert (await node.call("GET", "/engine/flow/f/status"))[1]["status"] == "active"
+    assert (await node.call("POST", "/engine/flow/f/cancel"))[0] == 200
+    assert (await node.call("GET", "/engine/flow/f/status"))[1]["status"] == "failed"
     assert (await node.call("POST", "/engine/flow/f/cancel"))[0] == 409
     assert (await node.call("POST", "/engine/flow/g/cancel"))[0] == 404
 

@@ -230,6 +230,9 @@ def test_interrupting_a_watch_leaves_the_flow_alone_and_says_so(synced: Node, st
 
 
 def test_the_watching_agent_follows_the_directory_and_ends_cleanly(node: Node, steps: Path):
+    # Ids of its own: the node is shared, and what another owner has cannot be taken.
+    (steps / "greet.yaml").write_text(GREET.replace("id: greet", "id: watched").replace("greeting", "watching"))
+    (steps / "fail.yaml").unlink()
     agent = subprocess.Popen(
         [*ARGYLL, "sync", "--dir", str(steps), "--owner", "watched", "--watch", "--interval", "0.2", "-o", "json"],
         stdout=subprocess.PIPE,

@@ -169,8 +169,8 @@ def test_a_finished_flow_is_explained_from_its_events_alone(shop: Shop):
     shop.order("kept", "c-1", 1)
     before = shop.explain("kept", step="process-payment")
     definition = next(step for step in Client(shop.url).steps() if step["id"] == "process-payment")
-    Client(shop.url).unregister("process-payment")
+    Client(shop.url).unregister("process-payment", override="the shop closes")
     try:
         assert shop.explain("kept", step="process-payment") == before
     finally:
-        Client(shop.url).register(definition)
+        Client(shop.url).register(definition, override="the shop opens")

@@ -58,8 +58,6 @@ class Membership:
         self._lost: set[str] = set()
         self._proposing: asyncio.Task[None] | None = None
         self._stays = True
-        self.has_quorum = True
-        """Whether this node saw enough others to commit when it looked last."""
 
     async def run(self) -> None:
         """Join, and look after the others for as long as this node is there."""
@@ -78,7 +76,6 @@ class Membership:
     def look(self) -> None:
         """See who is there, and propose what the log does not say yet. Does not wait: looking must not stop meanwhile."""
         status = self._status()
-        self.has_quorum = status.has_quorum
         self._lost = self._watch.look(self._others(), {peer.id: peer for peer in status.peers}, self._now_s())
         is_free = self._proposing is None or self._proposing.done()
         if is_free and status.leader is not None and self._due(self._record.state):

@@ -560,7 +560,7 @@ class Engine:
 
     def _check_quorum(self) -> None:
         """Refuse what could not be committed now, before anything of it is recorded."""
-        if not self._membership.has_quorum:
+        if not self._ownership.is_alone and not self._store.status().has_quorum:
             raise Unavailable(
                 "this node does not reach enough others to record anything; nothing was recorded. Try another node, or "
                 "again shortly",

@@ -234,7 +234,7 @@ def test_the_watching_agent_follows_the_directory_and_ends_cleanly(node: Node, s
     (steps / "greet.yaml").write_text(GREET.replace("id: greet", "id: watched").replace("greeting", "watching"))
     (steps / "fail.yaml").unlink()
     agent = subprocess.Popen(
-        [*ARGYLL, "sync", "--dir", str(steps), "--owner", "watched", "--watch", "--interval", "0.2", "-o", "json"],
+        [*ARGYLL, "sync", "--dir", str(steps), "--owner", "tests", "--watch", "--interval", "0.2", "-o", "json"],
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,

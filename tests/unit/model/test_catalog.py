@@ -2,13 +2,16 @@
 
 from typing import Any
 
+import msgspec
 from hypothesis import given
 from hypothesis import strategies as st
 
-from argyll.model.catalog import Catalog, Cluster, apply_catalog, apply_cluster
+from argyll.model.catalog import MAX_REMEMBERED_APPLIES, Catalog, Cluster, apply_catalog, apply_cluster
 from argyll.model.events import (
     CatalogApplied,
+    Origin,
     Payload,
+    SourceSynced,
     StepHealthChanged,
     StepRegistered,
     StepUnregistered,
@@ -97,3 +100,29 @@ def test_health_is_kept_by_node_and_step():
     assert cluster.nodes["n1"].health["a"].status == "unknown"
     assert (cluster.nodes["n2"].health["a"].error, cluster.nodes["n2"].last_seen) == ("down", 2)
     assert (cluster.sequence, cluster.last_updated) == (4, 3)
+
+
+def test_a_snapshot_of_an_earlier_release_opens():
+    old = {"steps": {}, "providers": {}, "consumers": {}, "owners": {"a": "git"}, "last_updated": 5, "sequence": 7}
+    catalog = msgspec.msgpack.decode(msgspec.msgpack.encode(old), type=Catalog)
+    assert (catalog.owners, catalog.sequence, catalog.sources) == ({"a": "git"}, 7, {})
+    assert msgspec.msgpack.decode(msgspec.msgpack.encode(catalog), type=Catalog) == catalog
+
+
+def test_only_so_many_applied_revisions_are_remembered():
+    catalog = Catalog()
+    for number in range(MAX_REMEMBERED_APPLIES + 3):
+        apply_catalog(catalog, SourceSynced("pay", f"c{number}", f"a{number}"), number)
+    applies = catalog.sources["pay"].applies
+    assert (len(applies), applies[0].revision, applies[-1].sequence) == (
+        MAX_REMEMBERED_APPLIES, "c3", MAX_REMEMBERED_APPLIES + 2,
+    )  # fmt: skip
+
+
+def test_a_copy_of_a_catalog_goes_its_own_way():
+    catalog = Catalog()
+    apply_catalog(catalog, SourceSynced("pay", "c1", "a1", origins={"a": Origin("a.yaml")}), 1)
+    copy = catalog.copy()
+    assert copy == catalog
+    apply_catalog(copy, SourceSynced("pay", "c2", "a2", deleted=["a"]), 2)
+    assert (catalog.sources["pay"].revision, catalog.owners) == ("c1", {"a": "pay"})

@@ -10,7 +10,7 @@ import os
 import random
 import resource
 import time
-from collections.abc import Callable, Coroutine, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from functools import partial
 from typing import Any, TypeVar
@@ -27,23 +27,21 @@ from argyll.engine.claims import Claims
 from argyll.engine.clock import Clock
 from argyll.engine.cluster import ClusterRecord
 from argyll.engine.config import EngineConfig
+from argyll.engine.cooperation import Cooperation
 from argyll.engine.dispatch import Dispatcher
 from argyll.engine.errors import (
     FlowConflict,
     FlowEnded,
     FlowNotFound,
     InvalidRequest,
-    LeadershipStays,
     MissingInputs,
-    OutcomeUncertain,
-    Overloaded,
     StepNotFound,
     TooLarge,
     Unavailable,
     Unplannable,
 )
 from argyll.engine.evaluator import ScriptEvaluator
-from argyll.engine.flows import MAX_COMMAND_TRIES, NO_QUORUM_RETRY_S, RECHECK_US, Flows
+from argyll.engine.flows import RECHECK_US, Flows
 from argyll.engine.folding import fold
 from argyll.engine.health import HealthMonitor
 from argyll.engine.membership import Membership
@@ -79,29 +77,19 @@ from argyll.planning import NoGoals, PlanError, Planner, UnknownGoals
 from argyll.scripts import Scripts, configure_process
 from argyll.store import (
     Aggregate,
-    BarrierTimeout,
     Committed,
     Conflict,
     FlowPage,
     FlowQuery,
     LogStatus,
     NoLeader,
-    NoOtherNode,
-    NotLeader,
     OutcomeUnknown,
     Record,
     Store,
-    StoreError,
-    TransferFailed,
 )
 from argyll.store import Overloaded as StoreOverloaded
 
 log = logging.getLogger(__name__)
-
-BARRIER_TIMEOUT_MS = 5_000
-"""How long a linearizable read waits until this node has caught up."""
-FAREWELL_S = 2.0
-"""How long a stopping node tries to hand over: once for its flows, once for what is still under way, once for leadership."""
 
 Listener = Callable[[Committed], None]
 T = TypeVar("T")
@@ -155,7 +143,8 @@ class Engine:
             config.max_pending_appends,
         )
         self._take_over = TakeOver(store, self._flows, self._ownership, self._dispatcher.in_progress, self._perform)
-        self._membership = Membership(self._record, config.node_id, store.status, time.monotonic)
+        membership = Membership(self._record, config.node_id, store.status, time.monotonic)
+        self._cooperation = Cooperation(store, self._record, self._ownership, membership, self._take_over)
         self._listeners: list[Listener] = []
         self._reset_listeners: list[Callable[[], None]] = []
         self._background: set[asyncio.Task[None]] = set()
@@ -182,16 +171,14 @@ class Engine:
         if self._stopping:
             return
         self._stopping = True
-        await self._say_goodbye(self._membership.leaving)
+        await self._cooperation.leaving()
         self._closing = True
         self._timers.close()
         for task in list(self._background):
             task.cancel()
         await asyncio.gather(*self._background, return_exceptions=True)
         await self._dispatcher.drain(self.config.drain_s)
-        await self._say_goodbye(self._membership.left)
-        if self._store.status().role == "leader":
-            await self._say_goodbye(self._store.transfer_leadership)
+        await self._cooperation.left()
         await self._caller.close()
         self._workers.close()
         await self._store.close()
@@ -210,25 +197,25 @@ class Engine:
 
     async def register_step(self, value: JSON, by: Writer = NOBODY) -> Step:
         """Register a step. Raises `InvalidStep`, `StepConflict`, `StepOwned`, `WriteIgnored`."""
-        step = await self._recorded(lambda: self._catalog.register(value, by))
+        step = await self._cooperation.recorded(lambda: self._catalog.register(value, by))
         await self._registered([step])
         return step
 
     async def update_step(self, step_id: str, value: JSON, by: Writer = NOBODY) -> Step:
         """Replace a step. Raises `IdMismatch`, `InvalidStep`, `StepNotFound`, `StepOwned`, `WriteIgnored`."""
-        step = await self._recorded(lambda: self._catalog.update(step_id, value, by))
+        step = await self._cooperation.recorded(lambda: self._catalog.update(step_id, value, by))
         await self._registered([step])
         return step
 
     async def unregister_step(self, step_id: str, by: Writer = NOBODY) -> None:
         """Remove a step. Raises `StepNotFound`, `StepOwned`, `WriteIgnored`."""
-        await self._recorded(lambda: self._catalog.unregister(step_id, by))
+        await self._cooperation.recorded(lambda: self._catalog.unregister(step_id, by))
 
     async def apply_catalog(self, value: JSON) -> JSON:
         """Apply an owner's whole desired set, or a revision of a source. Raises what `CatalogCommands.apply` and
         `Revisions.apply` do."""
         to = self.revisions if isinstance(value, dict) and "source" in value else self._catalog
-        answer = await self._recorded(lambda: to.apply(value))
+        answer = await self._cooperation.recorded(lambda: to.apply(value))
         if answer["applied"]:
             changed = [self.catalog.steps[i] for i in answer["created"] + answer["updated"] if i in self.catalog.steps]
             await self._registered(changed)
@@ -238,24 +225,24 @@ class Engine:
 
     async def configure_source(self, source: str, value: JSON, actor: str = "") -> JSON:
         """Configure a source and show it. Raises as `Sources.configure`."""
-        return await self._recorded(lambda: self.sources.configure(source, value, actor))
+        return await self._cooperation.recorded(lambda: self.sources.configure(source, value, actor))
 
     async def delete_source(self, source: str, actor: str = "") -> list[str]:
         """Forget a source: the ids of steps that belong to nobody now. Raises as `Sources.delete`."""
-        return await self._recorded(lambda: self.sources.delete(source, actor))
+        return await self._cooperation.recorded(lambda: self.sources.delete(source, actor))
 
     async def decide_source(self, source: str, decision: str, value: JSON, actor: str = "") -> JSON:
         """Record what a person decided about a source, and show it. Raises as `Sources.decide`."""
-        return await self._recorded(lambda: self.sources.decide(source, decision, value, actor))
+        return await self._cooperation.recorded(lambda: self.sources.decide(source, decision, value, actor))
 
     async def report_source(self, source: str, value: JSON) -> bool:
         """Record what an agent saw; False when that was known. Raises as `Sources.report`."""
-        return await self._recorded(lambda: self.sources.report(source, value))
+        return await self._cooperation.recorded(lambda: self.sources.report(source, value))
 
     async def roll_back_source(self, source: str, value: JSON, actor: str = "") -> JSON:
         """Give a source's steps the content of an earlier revision, and hold it. Raises as `Rollback.run`."""
         rollback = Rollback(self._store, self._catalog, self.sources, self.revisions)
-        answer = await self._recorded(lambda: rollback.run(source, value, actor))
+        answer = await self._cooperation.recorded(lambda: rollback.run(source, value, actor))
         changed = [self.catalog.steps[i] for i in answer["created"] + answer["updated"] if i in self.catalog.steps]
         await self._registered(changed)
         return answer
@@ -275,7 +262,7 @@ class Engine:
         """
         wanted = sanitize_id(flow_id)
         _check_start(wanted, goals, init, labels or {})
-        self._check_quorum()
+        self._cooperation.check_quorum()
         plan = self._plan(goals, init)
         given = {name: values for name, values in init.items() if values}
         try:
@@ -290,7 +277,7 @@ class Engine:
 
     async def cancel_flow(self, flow_id: str) -> None:
         """End an active flow as failed. Raises `FlowNotFound`, `FlowEnded`, `Unavailable`."""
-        self._check_quorum()
+        self._cooperation.check_quorum()
         state = await self._flows.read(flow_id, lambda flow: b"ended" if flow.deactivated_at else b"active")
         if state is None:
             raise FlowNotFound(f"flow {flow_id!r} not found")
@@ -301,7 +288,7 @@ class Engine:
     async def complete_work(self, flow_id: str, step_id: str, token: str, outputs: dict[str, JSON]) -> None:
         """An item succeeded. Raises `FlowNotFound`, `StepNotInFlow`, `UnknownToken`, `Unavailable`; `TooLarge` when the
         outputs can't be kept, which fails the item."""
-        self._check_quorum()
+        self._cooperation.check_quorum()
         try:
             await self._flows.execute(flow_id, Succeed(step_id, token, outputs))
         except TooLarge as error:
@@ -310,7 +297,7 @@ class Engine:
 
     async def fail_work(self, flow_id: str, step_id: str, token: str, error: str) -> None:
         """An item failed for good. Raises as `complete_work`."""
-        self._check_quorum()
+        self._cooperation.check_quorum()
         await self._flows.execute(flow_id, Fail(step_id, token, error))
 
     async def flow_view(self, flow_id: str) -> tuple[bytes, int] | None:
@@ -371,24 +358,16 @@ class Engine:
 
     async def read_barrier(self) -> None:
         """Wait until reads here see everything that any node acknowledged before. Raises `Unavailable`."""
-        try:
-            await self._store.read_barrier(BARRIER_TIMEOUT_MS)
-        except (NoLeader, BarrierTimeout) as error:
-            raise Unavailable(str(error), retry_after_s=NO_QUORUM_RETRY_S) from error
+        await self._cooperation.read_barrier()
 
     async def transfer_leadership(self, to: str | None) -> None:
         """Hand the log's leadership to another node, the one furthest if None. Raises `LeadershipStays`."""
-        try:
-            await self._store.transfer_leadership(to)
-        except (NoOtherNode, NotLeader, TransferFailed) as error:
-            raise LeadershipStays(str(error)) from error
+        await self._cooperation.transfer_leadership(to)
 
     @property
     def ready(self) -> bool:
         """Whether the node serves: it has taken up what was running, its disk takes writes, and so do enough nodes."""
-        status = self._store.status()
-        serves = self._recovered and not self._stopping and status.failure is None
-        return serves and (self._ownership.is_alone or (status.has_quorum and status.leader is not None))
+        return self._recovered and not self._stopping and self._cooperation.can_record
 
     @property
     def raft_state(self) -> str:
@@ -506,36 +485,9 @@ class Engine:
             await self._flows.execute(flow_id, Cancel(f"too large to go on: {error}"))
 
     async def _recover(self) -> None:
-        """Take up what was running; in a cluster, catch up before, and go on as nodes come and go."""
-        if self._ownership.is_alone:
-            await self._take_over.start()
-            self._recovered = True
-            return
-        await self._catch_up()
-        self._record.on_nodes = self._nodes_changed
-        self._nodes_changed()
-        await self._take_over.start()
-        self._spawn(self._take_over.follow())
-        self._spawn(self._membership.run())
+        """Take up what was running, and go on as nodes come and go."""
+        await self._cooperation.begin(self._spawn)
         self._recovered = True
-
-    async def _catch_up(self) -> None:
-        """Wait until this node has seen all that is committed: what it owned before may be another's."""
-        while True:
-            try:
-                await self._store.read_barrier(BARRIER_TIMEOUT_MS)
-            except (NoLeader, BarrierTimeout) as error:
-                log.info("waiting for the other nodes: %s", error)
-            else:
-                return
-
-    def _nodes_changed(self) -> None:
-        nodes = self._record.state.nodes
-        self._ownership.change(
-            (node_id for node_id, node in nodes.items() if node.presence == "joined"),
-            (node_id for node_id, node in nodes.items() if node.presence in ("joined", "leaving")),
-        )
-        self._take_over.changed()
 
     def _on_reset(self) -> None:
         """This node took over another's state whole: everything in memory is read anew, as after a restart."""
@@ -549,46 +501,12 @@ class Engine:
         for listener in list(self._reset_listeners):
             listener()
 
-    async def _say_goodbye(self, say: Callable[[], Coroutine[None, None, None]]) -> None:
-        """Tell the others, if there are any left to hear; whatever comes of it, this node stops."""
-        if self._ownership.is_alone or not self._store.status().has_quorum:
-            return
-        try:
-            await asyncio.wait_for(say(), FAREWELL_S)
-        except (StoreError, TimeoutError) as error:
-            log.warning("stopping without a word to the other nodes: %s", error or "they did not answer in time")
-
-    def _check_quorum(self) -> None:
-        """Refuse what could not be committed now, before anything of it is recorded."""
-        if not self._ownership.is_alone and not self._store.status().has_quorum:
-            raise Unavailable(
-                "this node does not reach enough others to record anything; nothing was recorded. Try another node, or "
-                "again shortly",
-                retry_after_s=NO_QUORUM_RETRY_S,
-            )
-
     async def _registered(self, steps: list[Step]) -> None:
         """Note that steps are new; what cannot be noted now, the next pass of the health checks sees."""
         try:
             await self._health.registered(steps)
         except (NoLeader, OutcomeUnknown, Conflict) as error:
             log.warning("the health of new steps is not recorded yet: %s", error)
-
-    async def _recorded(self, attempt: Callable[[], Coroutine[Any, Any, T]]) -> T:
-        """Run a command on the catalog, again when another node was first."""
-        self._check_quorum()
-        for _ in range(MAX_COMMAND_TRIES):
-            try:
-                return await attempt()
-            except Conflict:
-                continue
-            except NoLeader as error:
-                raise Unavailable(str(error), retry_after_s=NO_QUORUM_RETRY_S) from error
-            except OutcomeUnknown as error:
-                raise OutcomeUncertain(str(error), retry_after_s=NO_QUORUM_RETRY_S) from error
-            except StoreOverloaded as error:
-                raise Overloaded(str(error), retry_after_s=1) from error
-        raise Unavailable(f"the catalog changed {MAX_COMMAND_TRIES} times meanwhile", retry_after_s=1)
 
     async def _watch_health(self) -> None:
         while True:

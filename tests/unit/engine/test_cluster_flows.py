@@ -87,7 +87,7 @@ def presence_of(node: Node, node_id: str) -> str:
 async def several(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Several]:
     monkeypatch.setattr(membership, "POLL_S", 0.005)
     monkeypatch.setattr(membership, "LOST_AFTER_S", 0.03)
-    monkeypatch.setattr("argyll.engine.engine.FAREWELL_S", 0.2)
+    monkeypatch.setattr("argyll.engine.cooperation.FAREWELL_S", 0.2)
     cluster = Several(tmp_path)
     yield cluster
     await cluster.close()

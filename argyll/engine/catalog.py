@@ -5,14 +5,17 @@ catalog.
 """
 
 import asyncio
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import TypeVar
 
 from argyll.analysis.check import check_step
 from argyll.analysis.diagnostics import Diagnostic
 from argyll.analysis.wiring import check_against
-from argyll.engine.catalog_ownership import NOBODY, Policy, Writer, foreign_write
-from argyll.engine.catalog_sets import Difference, difference_of, events_of, read_apply, warnings_of
+from argyll.engine.catalog_errors import ApprovalNeeded, NotAllowed
+from argyll.engine.catalog_guards import not_allowed, objections, overrulable
+from argyll.engine.catalog_ownership import NOBODY, Rules, Writer, foreign_write
+from argyll.engine.catalog_revisions import Change, plan_digest
+from argyll.engine.catalog_sets import ApplyHeader, Difference, difference_of, events_of, read_apply, warnings_of
 from argyll.engine.errors import (
     IdMismatch,
     InvalidCatalog,
@@ -55,10 +58,10 @@ class CatalogCommands:
         work_defaults: WorkConfig,
         now_us: Callable[[], int],
         on_change: Callable[[Catalog], None],
-        policy: Policy,
+        rules: Callable[[], Rules],
     ) -> None:
         self._store, self._scripts, self._work_defaults = store, scripts, work_defaults
-        self._now_us, self._on_change, self._policy = now_us, on_change, policy
+        self._now_us, self._on_change, self._rules = now_us, on_change, rules
         self._lock = asyncio.Lock()
         self.catalog = fold(store, CATALOG, Catalog(), apply_catalog)
 
@@ -72,13 +75,13 @@ class CatalogCommands:
         def decide(catalog: Catalog) -> tuple[Sequence[Payload], None]:
             existing = catalog.steps.get(step.id)
             if existing is None:
-                before = foreign_write(catalog, self._policy, step.id, "registered", by)
+                before = foreign_write(catalog, self._rules(), step.id, "registered", by)
                 self._check_wiring(merged)
                 return [*before, StepRegistered(step_to_json(merged))], None
             if canonical_step(existing) == canonical_step(merged):
                 return [], None
             # An owned one is no conflict of definitions that an update would solve: say so first.
-            before = foreign_write(catalog, self._policy, step.id, "updated", by)
+            before = foreign_write(catalog, self._rules(), step.id, "updated", by)
             if not (before and by.override):
                 raise StepConflict(f"step {step.id!r} already exists with a different definition; update it with PUT")
             self._check_wiring(merged)
@@ -103,7 +106,7 @@ class CatalogCommands:
                 raise StepNotFound(f"step {step.id!r} not found")
             if canonical_step(existing) == canonical_step(merged):
                 return [], None
-            before = foreign_write(catalog, self._policy, step.id, "updated", by)
+            before = foreign_write(catalog, self._rules(), step.id, "updated", by)
             self._check_wiring(merged)
             return [*before, StepUpdated(step_to_json(merged))], None
 
@@ -116,7 +119,7 @@ class CatalogCommands:
         def decide(catalog: Catalog) -> tuple[Sequence[Payload], None]:
             if step_id not in catalog.steps:
                 raise StepNotFound(f"step {step_id!r} not found")
-            before = foreign_write(catalog, self._policy, step_id, "unregistered", by)
+            before = foreign_write(catalog, self._rules(), step_id, "unregistered", by)
             return [*before, StepUnregistered(step_id)], None
 
         await self.commit(decide)
@@ -124,7 +127,8 @@ class CatalogCommands:
     async def apply(self, value: JSON) -> JSON:
         """Make the owner's steps exactly those of the request, in one append or not at all (decisions 14).
 
-        Raises `InvalidRequest`, `InvalidCatalog`, `SequenceConflict`, `StepOwned`.
+        What the owner's source is configured to, and whether it is stopped, counts here too. Raises `InvalidRequest`,
+        `InvalidCatalog`, `SequenceConflict`, `StepOwned`, `SourceStopped`, `NotAllowed`, `ApprovalNeeded`.
         """
         header, values = read_apply(value)
         steps, found = await self.check_all(values, "/steps/{}")
@@ -137,15 +141,20 @@ class CatalogCommands:
                 raise SequenceConflict(
                     f"the catalog is at sequence {catalog.sequence}, expected {expected}; read it again and retry"
                 )
+            self._rules().refuse_if_stopped(header.owner, header.revision)
             difference = difference_of(catalog, header.owner, steps)
             changed = [steps[step_id] for step_id in difference.created + difference.updated]
             wiring = check_against(catalog, changed, difference.deleted)
             if any(f.rejects for f in wiring):
                 raise InvalidCatalog(wiring)
+            if self._rules().is_configured(header.owner):
+                self._guard(catalog, header, steps, difference)
             events = [] if header.dry_run else events_of(catalog, header, steps, difference)
             return events, (difference, bool(events), wiring)
 
         difference, applied, wiring = await self.commit(decide)
+        if applied:
+            await self._rules().applied(header.owner, header.revision)
         return {
             "applied": applied,
             "sequence": self.catalog.sequence,
@@ -156,6 +165,22 @@ class CatalogCommands:
             "unchanged": difference.unchanged,
             "warnings": warnings_of(found, wiring),
         }
+
+    def _guard(self, catalog: Catalog, header: ApplyHeader, steps: Mapping[str, Step], difference: Difference) -> None:
+        """Hold a set to its source's configuration. Raises `NotAllowed`, `ApprovalNeeded`."""
+        config = self._rules().config(header.owner)
+        written = (*difference.created, *difference.updated, *difference.adopted)
+        breaches = not_allowed(config.allow, (steps[step_id] for step_id in written))
+        if breaches:
+            raise NotAllowed(header.owner, breaches)
+        change = Change(
+            difference.created, difference.updated, difference.deleted, difference.forgotten, difference.adopted,
+            transferred=[], orphaned=[], unchanged=[],
+        )  # fmt: skip
+        found = [] if header.dry_run else objections(catalog, header.owner, config.prune, steps, change, {})
+        digest = plan_digest(catalog, header.owner, steps, change)
+        if found and not (self._rules().is_approved(header.owner, digest) and overrulable(found)):
+            raise ApprovalNeeded(header.owner, digest, found)
 
     async def commit(self, decide: Decision[Decided]) -> Decided:
         """Append what is decided on the committed catalog; decided again when another append came first.

@@ -6,7 +6,7 @@ others, what is wrong, what needs a person.
 
 from collections import OrderedDict
 from collections.abc import Mapping, Sequence
-from typing import NamedTuple, Protocol
+from typing import NamedTuple
 
 from argyll.analysis.diagnostics import Diagnostic
 from argyll.analysis.wiring import check_against
@@ -20,7 +20,8 @@ from argyll.engine.catalog_errors import (
     NotAllowed,
     StaleRevision,
 )
-from argyll.engine.catalog_guards import EMPTY, not_allowed, objections
+from argyll.engine.catalog_guards import not_allowed, objections, overrulable
+from argyll.engine.catalog_ownership import Rules
 from argyll.engine.catalog_revisions import (
     Change,
     RevisionRequest,
@@ -48,26 +49,6 @@ MAX_REJECTIONS = 256
 """Refused applies that a node remembers, for callers that missed the answer."""
 
 
-class SourceRules(Protocol):
-    """What the records of sources say to a revision."""
-
-    def config(self, source: str) -> SourceConfig: ...
-
-    def refuse_if_stopped(self, source: str, revision: str) -> None:
-        """Raises `SourceStopped`."""
-        ...
-
-    def givers(self, source: str) -> set[str]:
-        """Owners that hand steps over to a source."""
-        ...
-
-    def is_approved(self, source: str, plan_digest: str) -> bool: ...
-
-    async def applied(self, source: str, revision: str) -> None:
-        """A revision was committed."""
-        ...
-
-
 class _Batch(NamedTuple):
     """A request whose steps are read and sound."""
 
@@ -90,7 +71,7 @@ class _Decided(NamedTuple):
 class Revisions:
     """Applies revisions, and knows what became of them."""
 
-    def __init__(self, store: Store, commands: CatalogCommands, rules: SourceRules) -> None:
+    def __init__(self, store: Store, commands: CatalogCommands, rules: Rules) -> None:
         self._store, self._commands, self._rules = store, commands, rules
         self._rejected: OrderedDict[str, JSON] = OrderedDict()
         self.staging = Staging()
@@ -161,7 +142,7 @@ class Revisions:
         givers = self._rules.givers(request.source)
         change = change_of(catalog, request, steps, may_take=givers, adopt=config.adopt)
         wiring = self._check(catalog, batch, change, config)
-        digest = plan_digest(catalog, request, steps, change)
+        digest = plan_digest(catalog, request.source, steps, change)
         if request.plan_digest is not None and request.plan_digest != digest:
             raise InvalidRequest(f"the plan of this request is {digest}; plan again", path="/plan_digest")
         blocked = objections(catalog, request.source, config.prune, steps, change, request.moved)
@@ -193,7 +174,7 @@ class Revisions:
 
     def _refuse_unapproved(self, request: RevisionRequest, digest: str, blocked: Sequence[Finding]) -> None:
         approved = request.prune_ack == digest and self._rules.is_approved(request.source, digest)
-        if blocked and (not approved or any(found["code"] == EMPTY for found in blocked)):
+        if blocked and not (approved and overrulable(blocked)):
             raise ApprovalNeeded(request.source, digest, blocked)
 
     def _answer(self, batch: _Batch, decided: _Decided) -> dict[str, JSON]:

@@ -19,7 +19,7 @@ MAX_UNAPPROVED_CHANGES = 5_000
 MAX_NAMED = 5
 """Steps that one objection names."""
 
-EMPTY = "B002"
+_EMPTY = "B002"
 """The objection that no approval overrules."""
 
 
@@ -36,12 +36,17 @@ def objections(
     return found
 
 
+def overrulable(found: Iterable[Finding]) -> bool:
+    """Whether a person's approval is enough for all of these objections."""
+    return all(one["code"] != _EMPTY for one in found)
+
+
 def _too_many(catalog: Catalog, source: str, prune: Prune, change: Change, lost: list[str]) -> Iterable[Finding]:
     owned = sum(1 for step_id in catalog.owned_by(source) if step_id in catalog.steps)
     left = owned - len(change.deleted) - len(change.orphaned)
     if owned and not (left or change.created or change.adopted or change.transferred) and not prune.allow_empty:
         message = f"all {owned} steps of {source!r} would go; if that is meant, set prune.allow_empty"
-        yield finding("/deletes", EMPTY, message, step_ids=change.deleted)
+        yield finding("/deletes", _EMPTY, message, step_ids=change.deleted)
     if not lost:
         return
     if not prune.enabled:

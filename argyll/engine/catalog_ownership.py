@@ -3,19 +3,43 @@
 Pure: says what is to happen and raises what is refused.
 """
 
-from collections.abc import Callable, Mapping
-from typing import NamedTuple
+from collections.abc import Mapping
+from typing import NamedTuple, Protocol
 
 from argyll.engine.catalog_errors import StepOwned, WriteIgnored
 from argyll.model.catalog import Catalog
 from argyll.model.events import Payload, StepOverride
-from argyll.model.source import ForeignWrites
+from argyll.model.source import ForeignWrites, SourceConfig
 
 MAX_ACTOR_CHARS = 200
 MAX_REASON_CHARS = 1_000
 
-Policy = Callable[[str], ForeignWrites]
-"""What an owner does with others' writes."""
+
+class Rules(Protocol):
+    """What the records of sources say about writes to the catalog."""
+
+    def policy(self, owner: str) -> ForeignWrites:
+        """What an owner does with others' writes."""
+        ...
+
+    def is_configured(self, source: str) -> bool: ...
+
+    def config(self, source: str) -> SourceConfig: ...
+
+    def refuse_if_stopped(self, source: str, revision: str) -> None:
+        """Raises `SourceStopped`."""
+        ...
+
+    def givers(self, source: str) -> set[str]:
+        """Owners that hand steps over to a source."""
+        ...
+
+    def is_approved(self, source: str, plan_digest: str) -> bool: ...
+
+    async def applied(self, source: str, revision: str) -> None:
+        """A revision was committed."""
+        ...
+
 
 _HOW_TO_CHANGE = "change it where its owner keeps it, or send the header Argyll-Override with a reason"
 
@@ -30,7 +54,7 @@ class Writer(NamedTuple):
 NOBODY = Writer()
 
 
-def foreign_write(catalog: Catalog, policy: Policy, step_id: str, action: str, by: Writer) -> list[Payload]:
+def foreign_write(catalog: Catalog, rules: Rules, step_id: str, action: str, by: Writer) -> list[Payload]:
     """The events that go before the change of a step that may have an owner: none, or the record of an override.
 
     Raises `StepOwned`; `WriteIgnored` when the change is to be left out without a failure.
@@ -39,7 +63,7 @@ def foreign_write(catalog: Catalog, policy: Policy, step_id: str, action: str, b
     if owner is None:
         return []
     if not by.override:
-        match policy(owner):
+        match rules.policy(owner):
             case "reject":
                 raise StepOwned({step_id: owner}, _HOW_TO_CHANGE)
             case "ignore":

@@ -223,11 +223,11 @@ def change_of(
     )
 
 
-def plan_digest(catalog: Catalog, request: RevisionRequest, steps: Mapping[str, Step], change: Change) -> str:
+def plan_digest(catalog: Catalog, source: str, steps: Mapping[str, Step], change: Change) -> str:
     """The name of what would happen: equal for equal plans, whatever the revision is called."""
     return digest(
         {
-            "source": request.source,
+            "source": source,
             "writes": {step_id: live_hash(steps[step_id]) for step_id in change.created + change.updated},
             "deletes": {step_id: live_hash(catalog.steps[step_id]) for step_id in change.deleted},
             "adopts": change.adopted,

@@ -67,6 +67,10 @@ class Sources:
         """What an owner does with others' writes to its steps."""
         return self.config(owner).foreign_writes
 
+    def is_configured(self, source: str) -> bool:
+        """Whether somebody said more of a source than its steps."""
+        return self._state(source).config is not None
+
     def config(self, source: str) -> SourceConfig:
         """The configuration in force; the strictest for a source that nobody configured."""
         return self._state(source).config or DEFAULT_CONFIG

@@ -109,7 +109,7 @@ class Engine:
         self._memo = Memo(config.memo_cache_entries)
         self._timers = Timers(now_us, self._wake)
         self._catalog = CatalogCommands(
-            store, self.scripts, config.work, now_us, self._catalog_changed, lambda owner: self.sources.policy(owner)
+            store, self.scripts, config.work, now_us, self._catalog_changed, lambda: self.sources
         )
         self.index = CatalogIndex(self._catalog)
         """The catalog in short, for those who compare."""

@@ -89,7 +89,8 @@ _APPLY = """## Applying a catalog
 `{"owner": "shop", "steps": [...], "revision": "1f2e...", "expected_sequence": 12, "dry_run": false}`; the last three may be left
 out. Steps of this owner that are not in the set are removed, steps of other owners are not touched. The answer has `applied`,
 `sequence`, the ids `created`, `updated`, `deleted` and `adopted`, the number `unchanged`, and `warnings`. With `dry_run` nothing is
-changed and the answer says what would be. A stale `expected_sequence` is 409."""
+changed and the answer says what would be. A stale `expected_sequence` is 409. An owner that is suspended or held is 423, and one that
+is configured as a [source](../gitops.md#sources) is held to its limits (422, 428) as below."""
 
 _REVISION = """## Applying a revision
 

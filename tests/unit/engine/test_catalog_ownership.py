@@ -27,7 +27,7 @@ async def events(node: Node) -> list[str]:
 
 
 def let(node: Node, policy: ForeignWrites, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(node.engine._catalog, "_policy", lambda owner: policy)
+    monkeypatch.setattr(node.engine.sources, "policy", lambda owner: policy)
 
 
 @pytest.fixture

@@ -6,7 +6,9 @@ import pytest
 
 from argyll.engine import catalog_sources
 from argyll.engine.catalog_errors import (
+    ApprovalNeeded,
     InvalidRevision,
+    NotAllowed,
     SourceNotFound,
     SourceStopped,
     StepOwned,
@@ -321,3 +323,41 @@ async def test_a_lost_answer_of_a_hold_ends_with_the_next_commit_all_the_same(pa
     del pay.engine.sources.applied
     assert "hold" not in status(pay)
     await applied(pay, "c2", A)
+
+
+class TestWholeSets:
+    """The simple form of an apply is held to what people decided, and to a configuration where there is one."""
+
+    @staticmethod
+    def all_of(*steps: Any, revision: str = "r2", **options: Any) -> dict[str, Any]:
+        return {"owner": "pay", "steps": list(steps), "revision": revision, **options}
+
+    async def test_nothing_comes_of_a_suspended_or_held_owner(self, node: Node):
+        await node.engine.apply_catalog(self.all_of(A, revision="r1"))
+        await node.engine.apply_catalog(self.all_of(OTHER))
+        await decide(node, "suspend")
+        with pytest.raises(SourceStopped):
+            await node.engine.apply_catalog(self.all_of(A, revision="r3"))
+        await decide(node, "resume")
+        await node.engine.roll_back_source("pay", {})
+        with pytest.raises(SourceStopped):
+            await node.engine.apply_catalog(self.all_of(OTHER))
+        await node.engine.apply_catalog(self.all_of(step("b"), revision="r3"))
+        assert "hold" not in status(node)
+
+    async def test_an_unconfigured_owner_may_delete_what_it_likes(self, node: Node):
+        await node.engine.apply_catalog(self.all_of(*(step(f"s{n}") for n in range(9))))
+        assert len((await node.engine.apply_catalog(self.all_of()))["deleted"]) == 9
+
+    async def test_a_configured_one_needs_an_approval_and_what_it_may_have(self, node: Node):
+        await node.engine.configure_source("pay", HERE | {"allow": {"id_prefixes": ["s"]}})
+        await node.engine.apply_catalog(self.all_of(*(step(f"s{n}") for n in range(9))))
+        with pytest.raises(NotAllowed):
+            await node.engine.apply_catalog(self.all_of(A))
+        with pytest.raises(ApprovalNeeded) as raised:
+            await node.engine.apply_catalog(self.all_of(step("s0")))
+        assert len((await node.engine.apply_catalog(self.all_of(step("s0"), dry_run=True)))["deleted"]) == 8
+        await decide(node, "approve", plan_digest=raised.value.plan_digest)
+        assert len((await node.engine.apply_catalog(self.all_of(step("s0"))))["deleted"]) == 8
+        with pytest.raises(ApprovalNeeded, match="allow_empty"):
+            await node.engine.apply_catalog(self.all_of())

@@ -7,12 +7,13 @@ from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
 
+import aiohttp
 import pytest
 
 from argyll.engine.ownership import first_choice
 
 from .cluster import Cluster, three_nodes, until
-from .process import Stub, response, value
+from .process import Argyll, Stub, response, value
 
 pytestmark = pytest.mark.system
 
@@ -152,3 +153,30 @@ async def test_a_node_that_only_slept_comes_back_to_its_share(cluster: Cluster, 
     await node.ended(flow_id)
     events = await node.events(flow_id)
     assert [e["data"]["node_id"] for e in events if e["type"] == "work_started"] == [sleeper]
+
+
+async def test_one_node_grows_to_three_and_loses_nothing(tmp_path: Path, stub: Stub):
+    async with aiohttp.ClientSession() as session:
+        cluster = Cluster(tmp_path, session, NODES)
+        alone = Argyll(tmp_path / "n1", session, RAFT_NODE_ID="n1")
+        stub.answers("/ask", 202)
+        await alone.start()
+        await alone.register(step(stub, "ask", "async", y="output"))
+        await alone.start_flow("f", "ask")
+        (heard, *_) = await stub.called("/ask")
+        before = await alone.events("f")
+        assert await alone.stop() == 0
+        try:
+            await cluster.start()
+            await cluster.joined(*NODES)
+            n3 = cluster.nodes["n3"]
+            assert (await n3.call("GET", "/engine/flow/f/events?consistency=linearizable"))[1]["events"][
+                : len(before)
+            ] == before
+            assert (await n3.call("POST", f"/webhook/f/ask/{heard.token}", {"y": 3}))[0] == 200
+            assert value(await n3.ended("f"), "y") == 3
+        finally:
+            await cluster.stop()
+        code = await (await alone.spawn()).wait()
+        assert code != 0
+        assert "belongs to a node of a cluster" in alone.log.read_text()

@@ -21,7 +21,7 @@ from argyll.engine.catalog_errors import (
 )
 from argyll.engine.catalog_ownership import Writer
 from argyll.engine.errors import InvalidRequest, SequenceConflict
-from argyll.model.json import encode
+from argyll.model.json import decode, encode
 from argyll.model.revision import content_hash
 from argyll.store import Store
 
@@ -141,6 +141,17 @@ async def test_deletions_are_named_and_a_revision_leaves_the_rest_alone(node: No
     assert answer["deleted"] == ["b"]
     assert node.engine.catalog.owners == {"a": "pay"}
     assert "z" not in node.engine.catalog.providers
+
+
+async def test_what_goes_goes_from_the_consumers_end(node: Node):
+    chain = [step("c", gives=("x",)), step("a", needs=("x",), gives=("y",)), step("b", needs=("y",))]
+    await node.engine.configure_source("pay", {"dir": "/srv", "prune": {"allow_empty": True}})
+    await applied(node, "c1", *chain)
+    await applied(node, "c2", deletes=["a", "b", "c"])
+    told = [decode(r.data) for r in await node.engine.events(("catalog",)) if r.type != "source_synced"]
+    ids = [event["step"]["id"] if "step" in event else event.get("step_id") for event in told]
+    assert ids == [None, "c", "a", "b", "b", "a", "c"]
+    assert told[1]["cause"] == {"source": "pay", "revision": "c1"}
 
 
 async def test_an_orphan_stays_and_belongs_to_nobody(node: Node):

@@ -42,6 +42,8 @@ def exit_code_of(error: BaseException) -> ExitCode | None:
         (errors.Unreachable, ExitCode.UNREACHABLE),
         (errors.Unavailable, ExitCode.UNREACHABLE),
         (errors.NotFound, ExitCode.NOT_FOUND),
+        (errors.ApprovalNeeded, ExitCode.BLOCKED),
+        (errors.Stopped, ExitCode.BLOCKED),
         (errors.Conflict, ExitCode.CONFLICT),
         (errors.Invalid, ExitCode.INVALID),
         (errors.FlowTimeout, ExitCode.TIMEOUT),

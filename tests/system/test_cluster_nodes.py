@@ -42,6 +42,7 @@ async def cluster(tmp_path: Path) -> AsyncIterator[Cluster]:
 
 
 async def test_any_node_takes_writes_and_shows_them_at_once(cluster: Cluster, stub: Stub):
+    """execution.md 13.1/8"""
     stub.answers("/pay", {"y": 1})
     for n, node in enumerate(cluster.nodes.values()):
         await node.register(step(stub, f"s{n}", y="output"))
@@ -51,7 +52,24 @@ async def test_any_node_takes_writes_and_shows_them_at_once(cluster: Cluster, st
         assert set(catalog["steps"]) == {"s0", "s1", "s2"}
 
 
+async def test_nodes_may_start_one_after_the_other(tmp_path: Path, stub: Stub):
+    """execution.md 13.1/9"""
+    async with aiohttp.ClientSession() as session:
+        cluster = Cluster(tmp_path, session, NODES)
+        try:
+            await cluster.nodes["n1"].start()
+            assert (await cluster.nodes["n1"].call("GET", "/ready"))[0] == 503
+            await cluster.start("n2", "n3")
+            leader = await cluster.leader()
+            follower = next(node for name, node in cluster.nodes.items() if name != leader)
+            await follower.register(step(stub, "late", y="output"))
+            assert (await follower.call("GET", "/engine/step/late"))[0] == 200
+        finally:
+            await cluster.stop()
+
+
 async def test_work_of_a_killed_node_is_taken_over_within_three_seconds(cluster: Cluster, stub: Stub):
+    """execution.md 13.26/255"""
     leader = await cluster.leader()
     flow_id = owned_by(leader)
     other = next(node for name, node in cluster.nodes.items() if name != leader)

@@ -12,6 +12,7 @@ from argyll.engine.caller import (
     Success,
     body_outcome,
     fill_url,
+    nests_too_deep,
     problem_text,
     retry_after,
     status_outcome,
@@ -150,3 +151,19 @@ def test_the_identity_of_a_call():
         "Argyll-Receipt-Token": "t",
     }
     assert Identity("f", "s", "t", "http://w").headers()["Argyll-Webhook-URL"] == "http://w"
+
+
+@pytest.mark.parametrize(
+    ("body", "too_deep"),
+    [
+        (b'{"a":' + b"[" * 98 + b"]" * 98 + b"}", False),
+        (b'{"a":' + b"[" * 100 + b"]" * 100 + b"}", True),
+        (b'{"a":"' + b"[" * 1_000 + b'"}', False),
+        (b'{"a":"\\"' + b"[" * 1_000 + b'"}', False),
+        (b"[" * 101, True),
+    ],
+)
+def test_an_answer_nested_too_deep_is_a_failure(body: bytes, too_deep: bool) -> None:
+    assert nests_too_deep(body) is too_deep
+    if too_deep:
+        assert "nested deeper than 100" in body_outcome(body).error

@@ -69,3 +69,12 @@ def test_the_least_recently_used_goes_first():
     assert memo.recall(step(), {"x": 1}) == {"y": 1}
     memo.remember(step(), {"x": 3}, {"y": 3})
     assert [memo.recall(step(), {"x": x}) for x in (1, 2, 3)] == [{"y": 1}, None, {"y": 3}]
+
+
+def test_what_is_remembered_is_bounded_by_size_too() -> None:
+    remembered = Step("s", "s", "script")
+    memo = Memo(entries=1_000, max_bytes=2_500)
+    for n in range(10):
+        memo.remember(remembered, {"n": n}, {"text": "x" * 1_000})
+    kept = [n for n in range(10) if memo.recall(remembered, {"n": n}) is not None]
+    assert kept == [8, 9]

@@ -91,9 +91,9 @@ class SharedLogNode:
         if self.loses_answers:
             self._held.append(proposal)
             self.lost.set()
-            self._loop.call_soon(future.set_exception, OutcomeUnknown("nobody answered in time"))
+            self._loop.call_soon(_refuse, future, OutcomeUnknown("nobody answered in time"))
         elif not self.is_connected or self._log.leader is None:
-            self._loop.call_soon(future.set_exception, NoLeader(1, "cut off"))
+            self._loop.call_soon(_refuse, future, NoLeader(1, "cut off"))
         else:
             self._loop.call_soon(self._log.commit, proposal)
         return future
@@ -171,3 +171,8 @@ class SharedLogNode:
     async def close(self) -> None:
         self.is_connected = False
         self._applied.fail(StoreClosed())
+
+
+def _refuse(future: asyncio.Future[int], error: Exception) -> None:
+    if not future.done():
+        future.set_exception(error)

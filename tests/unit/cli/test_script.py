@@ -44,7 +44,7 @@ def test_run_takes_the_language_from_the_name_of_the_file(run, tmp_path):
             "script:2:3: error: got integer, expected pair\n    (first 5))\n    ^",
         ),
         (["run", "-e", "(let [f (lambda (x) (/ x 0))] (+ 1 (f 1)))"], 8, "in f (called at line 1, column 36)"),
-        (["run", "-e", "((lambda-rec f (n) (f n)) 1)"], 8, "steps limit"),
+        (["run", "-e", "((lambda-rec f (n) (f n)) 1)"], 8, " limit"),  # of steps, or of time on a busy machine
         (["run"], 64, "FILE or with --text"),
         (["run", "a.ale", "-e", "1"], 64, "FILE or with --text"),
         (["run", "missing.ale"], 9, "missing.ale: cannot be read"),
